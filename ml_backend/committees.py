@@ -1,0 +1,79 @@
+"""Committees between the store and the learning core: settings in, loaded committees out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import asdict, replace
+from typing import Any
+
+from .learning.committee import Committee
+from .learning.training import TrainingSettings, preset
+from .settings import Settings
+from .store import Store, StoreError
+
+_OVERRIDES = ("network", "width", "scales", "side_px", "steps", "batch_size")
+
+
+def training_settings(settings: Settings) -> TrainingSettings:
+    """The device's preset with what the deployment sets itself."""
+    chosen = {name: getattr(settings, name) for name in _OVERRIDES if getattr(settings, name)}
+    return replace(
+        preset(settings.device), members=settings.members, seed=settings.seed, **chosen
+    )
+
+
+def recipe(settings: Settings, labels: tuple[str, ...]) -> dict[str, Any]:
+    """All that decides a training beside its data, JSON-able; the device is no part of it."""
+    chosen = asdict(training_settings(settings))
+    chosen.pop("device", None)
+    return {"labels": list(labels), **chosen}
+
+
+def load(store: Store, version: str, labels: tuple[str, ...], device: str) -> Committee:
+    """A published committee on a device ("auto", "cpu", "cuda", …).
+
+    Raises StoreError if the version is damaged, has no committee, or belongs to another label
+    config: its drafts would carry the wrong names.
+    """
+    metadata = store.metadata(version)
+    if tuple(metadata["labels"]) != labels:
+        raise StoreError(
+            f"version {version} was trained for other labels than the project has now: "
+            "start training, and it will be replaced"
+        )
+    states = store.states(version)
+    if not states:
+        raise StoreError(f"version {version} is an order without a committee")
+    known = TrainingSettings.__dataclass_fields__
+    settings = TrainingSettings(
+        **{k: v for k, v in metadata["training"].items() if k in known and k != "device"},
+        device=device,
+    )
+    return Committee.from_state(states, labels, settings)
+
+
+class CommitteeCache:
+    """The few committees that a serving process keeps loaded, newest last.
+
+    Versions never change, so a cached one never grows stale; which version is current is asked of
+    the store each time, and other processes' rounds are thus seen at once.
+    """
+
+    def __init__(self, size: int = 4) -> None:
+        self._size = size
+        self._loaded: OrderedDict[tuple[int, str, tuple[str, ...]], Committee] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(
+        self, store: Store, project_id: int, version: str, labels: tuple[str, ...], device: str
+    ) -> Committee:
+        """A committee, loaded if it is not yet. Raises StoreError as load() does."""
+        key = (project_id, version, labels)
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = load(store, version, labels, device)
+                while len(self._loaded) > self._size:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(key)
+            return self._loaded[key]

@@ -1,0 +1,116 @@
+"""CommitteeModel: Label Studio's model contract over the committee and the queue of rounds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+from .committees import CommitteeCache
+from .jobs import Jobs
+from .label_studio import LabelStudio, Task
+from .masks import BrushConfig, to_regions
+from .order import late_score
+from .settings import Settings
+from .store import Store
+from .survey import Problem, read_images
+
+log = logging.getLogger(__name__)
+
+# After these a round may be due; the round itself reads from the API what really changed.
+ROUND_EVENTS = frozenset(
+    {
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_CREATED",
+        "ANNOTATIONS_DELETED",
+        "TASKS_CREATED",
+        "TASKS_DELETED",
+        "PROJECT_UPDATED",
+        "START_TRAINING",
+    }
+)
+# A task without a draft goes behind all others: it must not displace the selected batch.
+_LAST = 1.0
+
+
+class CommitteeModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml has no types
+    """The committee of one project, as Label Studio asks for it."""
+
+    def __init__(
+        self,
+        label_config: str | None = None,
+        *,
+        settings: Settings,
+        project_id: int,
+        cache: CommitteeCache | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # The base class would parse label_config with a parser that expands XML entities.
+        super().__init__(label_config=None, **kwargs)
+        self.label_config = label_config
+        self._settings = settings
+        self._project_id = project_id
+        self._cache = cache or CommitteeCache()
+        self._store = Store(settings.store_dir, project_id)
+
+    @property
+    def version(self) -> str:
+        """The version that drafts now, as the store says at this moment; "" before the first."""
+        return self._store.current() or ""
+
+    def predict(
+        self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> list[dict[str, Any]]:
+        """Drafts of tasks, one {"result", "score", "model_version"} each, in their order.
+
+        A task whose image cannot be read, and every task before the first committee, gets an
+        empty draft at the end of the queue. Raises MaskError for an unusable label config,
+        StoreError for a damaged version, LabelStudioError if Label Studio is down.
+        """
+        settings, version = self._settings, self.version
+        answers = [
+            {"result": [], "score": _LAST, "model_version": version} for _ in tasks
+        ]
+        config = BrushConfig.parse(self.label_config or "")
+        if not version or not self._store.metadata(version)["training"]:
+            return answers
+        committee = self._cache.get(
+            self._store, self._project_id, version, config.labels, settings.device
+        )
+        order = self._store.noted(version, "order")
+        asked = [Task(index, raw.get("data") or {}, False, 0, 0) for index, raw in enumerate(tasks)]
+        server = LabelStudio(
+            settings.label_studio_url, settings.label_studio_api_key, settings.request_timeout_s
+        )
+        problems: list[Problem] = []
+        read = list(read_images(server, asked, config, problems))
+        for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
+            answers[task.id] = {
+                "result": to_regions(scored.draft, config),
+                "score": late_score(
+                    scored.uncertainty,
+                    order.get("quantiles", []),
+                    order.get("first_free_score", 0.0),
+                ),
+                "model_version": version,
+            }
+        for problem in problems:
+            log.warning("task %s has no draft: %s", tasks[problem.task_id].get("id"), problem.reason)
+        return answers
+
+    def fit(
+        self, event: str, data: Mapping[str, Any], jobs: Jobs | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Queue a round after an event; {"job": id}, or {} if the event calls for none.
+
+        Nothing is trained here: Label Studio waits one second for the answer.
+        Raises JobsError if Redis is down.
+        """
+        if event not in ROUND_EVENTS:
+            return {}
+        queue = jobs or Jobs.connect(self._settings)
+        return {"job": queue.request_round(self._project_id, force=event == "START_TRAINING")}

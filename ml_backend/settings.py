@@ -1,0 +1,143 @@
+"""Every setting, its unit and its default; the only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+
+class SettingsError(ValueError):
+    """A setting is missing or out of its bounds; the message names it and the remedy."""
+
+
+def _setting(default: Any, variable: str, why: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "why": why})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a deployment may change; each field names its environment variable and its reason."""
+
+    label_studio_url: str = _setting(
+        "http://127.0.0.1:8080", "LABEL_STUDIO_URL", "address of your Label Studio"
+    )
+    label_studio_api_key: str = _setting(
+        "", "LABEL_STUDIO_API_KEY", "legacy token or personal access token"
+    )
+    redis_url: str = _setting(
+        "redis://127.0.0.1:6379/0", "QUORUM_REDIS_URL", "queue; ./quorum starts one if unset"
+    )
+    data_dir: Path = _setting(Path(".quorum"), "QUORUM_DATA_DIR", "store, logs, secrets")
+
+    # Who may call the backend. Empty means "not asked for"; ./quorum always sets them.
+    basic_auth_user: str = _setting("", "QUORUM_BASIC_AUTH_USER", "user for setup and predict")
+    basic_auth_password: str = _setting("", "QUORUM_BASIC_AUTH_PASSWORD", "its password")
+    webhook_secret: str = _setting(
+        "", "QUORUM_WEBHOOK_SECRET", "value of the X-Quorum-Secret header on webhooks"
+    )
+
+    # Two-stage selection.
+    K: int = _setting(48, "QUORUM_K", "slices kept by uncertainty in the first stage")
+    k: int = _setting(8, "QUORUM_BATCH", "slices selected a round in the second stage")
+    strategy: str = _setting("two-stage", "QUORUM_STRATEGY", "name in the strategies' registry")
+    labels_per_round: int = _setting(
+        0, "QUORUM_LABELS_PER_ROUND", "new training labels that start a round; 0 means k"
+    )
+
+    # The committee. 0 or "" means the preset for the device (see learning.training).
+    network: str = _setting("", "QUORUM_NETWORK", "name in learning.baselines.NETWORKS")
+    members: int = _setting(4, "QUORUM_MEMBERS", "committee size M; the paper uses 4")
+    width: int = _setting(0, "QUORUM_WIDTH", "channels at full resolution")
+    scales: int = _setting(0, "QUORUM_SCALES", "depth of the encoder")
+    side_px: int = _setting(0, "QUORUM_SIDE_PX", "slices are fitted into a square of this side")
+    steps: int = _setting(0, "QUORUM_STEPS", "optimizer steps a member")
+    batch_size: int = _setting(0, "QUORUM_TRAIN_BATCH", "slices an optimizer step")
+    device: str = _setting("auto", "QUORUM_DEVICE", "auto, cpu, cuda or cuda:N")
+    seed: int = _setting(0, "QUORUM_SEED", "seed of resampling and initial weights")
+
+    # Evaluation on held-out patients; its labels are paid from the annotation budget.
+    held_out_fraction: float = _setting(0.2, "QUORUM_HELD_OUT_FRACTION", "share of patients")
+    evaluation_slices: int = _setting(
+        12, "QUORUM_EVALUATION_SLICES", "held-out slices that are asked to be labelled"
+    )
+    slab_mm: float = _setting(10.0, "QUORUM_SLAB_MM", "slab thickness if there is one patient")
+    split_key: str = _setting("quorum", "QUORUM_SPLIT_KEY", "key of the held-out hash")
+
+    # Limits.
+    round_timeout_s: int = _setting(4 * 3600, "QUORUM_ROUND_TIMEOUT_S", "longest round")
+    request_timeout_s: float = _setting(60.0, "QUORUM_REQUEST_TIMEOUT_S", "one API call")
+    push_chunk: int = _setting(100, "QUORUM_PUSH_CHUNK", "predictions in one request")
+    push_pause_s: float = _setting(
+        0.05, "QUORUM_PUSH_PAUSE_S", "pause between chunks, so that annotators' clicks stay quick"
+    )
+    reconcile_s: float = _setting(
+        60.0, "QUORUM_RECONCILE_S", "how often lost webhooks are looked for"
+    )
+
+    def __post_init__(self) -> None:
+        def require(ok: bool, name: str, bound: str) -> None:
+            if not ok:
+                raise SettingsError(f"{variable_of(name)} must be {bound}: it is {self._shown(name)}")
+
+        require(self.k >= 1, "k", "at least 1")
+        require(self.K >= self.k, "K", f"at least {variable_of('k')} ({self.k})")
+        require(2 <= self.members <= 64, "members", "from 2 to 64")
+        require(0 < self.held_out_fraction < 1, "held_out_fraction", "between 0 and 1")
+        require(self.evaluation_slices >= 1, "evaluation_slices", "at least 1")
+        require(self.slab_mm > 0, "slab_mm", "above 0 mm")
+        require(self.push_chunk >= 1, "push_chunk", "at least 1")
+        require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
+        require(
+            self.label_studio_url.startswith(("http://", "https://")),
+            "label_studio_url",
+            "an http:// or https:// address",
+        )
+        require(
+            bool(self.basic_auth_user) == bool(self.basic_auth_password),
+            "basic_auth_user",
+            f"set together with {variable_of('basic_auth_password')}",
+        )
+
+    def _shown(self, name: str) -> str:
+        secret = name in {"label_studio_api_key", "basic_auth_password", "webhook_secret"}
+        return "a secret" if secret else repr(getattr(self, name))
+
+    @property
+    def due_after(self) -> int:
+        """New training labels after which a round is due."""
+        return self.labels_per_round or self.k
+
+    @property
+    def store_dir(self) -> Path:
+        """Folder of the published versions."""
+        return self.data_dir / "store"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from environment variables.
+
+        Raises SettingsError naming the variable that cannot be read.
+        """
+        source = os.environ if environment is None else environment
+        types = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            text = source.get(setting.metadata["variable"], "")
+            if text == "":
+                continue
+            convert: Callable[[str], Any] = types[setting.name]
+            try:
+                values[setting.name] = convert(text)
+            except ValueError:
+                raise SettingsError(
+                    f"{setting.metadata['variable']} must be of type {convert.__name__}"
+                ) from None
+        return cls(**values)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return next(str(f.metadata["variable"]) for f in fields(Settings) if f.name == name)

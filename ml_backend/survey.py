@@ -1,0 +1,164 @@
+"""What a project holds now: its slices, which are held out, and the label maps made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .images import ImageError, read_grey
+from .label_studio import Annotation, LabelStudio, LabelStudioError, Task
+from .learning.consensus import majority
+from .learning.held_out import Unit, evaluation_subset, held_out
+from .masks import BrushConfig, MaskError, to_label_map
+from .settings import Settings
+
+Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task that could not be used, and why; the round goes on without it."""
+
+    task_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A project's tasks in the order of their ids, and how they are divided."""
+
+    project_id: int
+    config: BrushConfig
+    tasks: list[Task]
+    held_out: npt.NDArray[np.bool_]  # (N,) never trained on
+    evaluation: npt.NDArray[np.bool_]  # (N,) held out, and asked to be labelled
+    held_out_unit: str  # "patient", "slab" or "slice"
+
+    def labelled(self, held_out: bool) -> list[Task]:
+        """Tasks with a submitted annotation, on one side of the division."""
+        chosen = zip(self.tasks, self.held_out, strict=True)
+        return [task for task, out in chosen if task.annotations > 0 and bool(out) is held_out]
+
+    def open_tasks(self) -> list[Task]:
+        """Tasks that annotators can still be served."""
+        return [task for task in self.tasks if not task.is_labeled]
+
+    def due(self, trained: Iterable[int], settings: Settings) -> bool:
+        """Whether enough new training labels are there, and one to evaluate with.
+
+        When nothing is left to label, any new label is enough.
+        """
+        new = {task.id for task in self.labelled(held_out=False)} - set(trained)
+        enough = settings.due_after if self.open_tasks() else 1
+        return len(new) >= enough and bool(self.labelled(held_out=True))
+
+
+def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Survey:
+    """Read a project. Raises LabelStudioError, or MaskError for an unusable label config."""
+    config = BrushConfig.parse(str(label_studio.project(project_id)["label_config"]))
+    tasks = list(label_studio.tasks(project_id))
+    units = [_unit(task) for task in tasks]
+    out, unit = held_out(
+        units,
+        settings.split_key.encode(),
+        fraction=settings.held_out_fraction,
+        slab_mm=settings.slab_mm,
+    )
+    # A slice that was skipped is not asked for again on the evaluation's account.
+    eligible = out & np.array([t.annotations > 0 or not t.skipped for t in tasks], dtype=bool)
+    evaluation = evaluation_subset(units, eligible, limit=settings.evaluation_slices)
+    return Survey(project_id, config, tasks, out, evaluation, unit)
+
+
+def _unit(task: Task) -> Unit:
+    def text(key: str) -> str | None:
+        value = task.data.get(key)
+        return str(value) if value not in (None, "") else None
+
+    position = task.data.get("slice_position_mm")
+    return Unit(
+        slice_id=text("slice") or str(task.id),
+        patient=text("patient"),
+        series=text("series"),
+        position_mm=float(position) if isinstance(position, int | float) else None,
+    )
+
+
+def read_image(label_studio: LabelStudio, task: Task, config: BrushConfig) -> Grey:
+    """A task's image, (H, W) uint8. Raises LabelStudioError or ImageError."""
+    url = task.data.get(config.image_key)
+    if not isinstance(url, str) or not url:
+        raise ImageError(f"the task has no image under '{config.image_key}' in its data")
+    return read_grey(label_studio.image(url))
+
+
+def read_images(
+    label_studio: LabelStudio,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+) -> Iterator[tuple[Task, Grey]]:
+    """Images one after another; a task whose image is gone goes to the problems instead."""
+    for task in tasks:
+        try:
+            yield task, read_image(label_studio, task, config)
+        except ImageError as error:
+            problems.append(Problem(task.id, str(error)))
+        except LabelStudioError as error:
+            if error.status is None:  # the server is down, not the image gone
+                raise
+            problems.append(Problem(task.id, str(error)))
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Slices with their label maps, ready to train on or to evaluate with."""
+
+    task_ids: list[int]
+    images: list[Grey]  # each (H, W)
+    label_maps: list[Grey]  # each (H, W), 0 background, n the n-th label
+    fingerprint: str  # of the annotations used and when they were last changed
+
+
+def gather(
+    label_studio: LabelStudio,
+    project_id: int,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+) -> LabelledSet:
+    """Read annotations and images of labelled tasks; several masks of a task become one."""
+    by_task: dict[int, list[Annotation]] = defaultdict(list)
+    for annotation in label_studio.annotations(project_id, [task.id for task in tasks]):
+        by_task[annotation.task_id].append(annotation)
+    annotated = [task for task in tasks if task.id in by_task]
+    ids: list[int] = []
+    images: list[Grey] = []
+    label_maps: list[Grey] = []
+    used: list[tuple[int, str]] = []
+    for task, image in read_images(label_studio, annotated, config, problems):
+        maps = []
+        for annotation in by_task[task.id]:
+            try:
+                maps.append(to_label_map(annotation.regions, config, *image.shape))
+            except MaskError as error:
+                problems.append(Problem(task.id, str(error)))
+                continue
+            used.append((annotation.id, annotation.updated_at))
+        if maps:
+            ids.append(task.id)
+            images.append(image)
+            label_maps.append(maps[0] if len(maps) == 1 else majority(np.stack(maps)))
+    return LabelledSet(ids, images, label_maps, fingerprint(sorted(used)))
+
+
+def fingerprint(value: Any) -> str:
+    """Hex SHA-256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
