@@ -1,0 +1,142 @@
+"""What may leave the hospital beside the pixels: a short list, each value built new and checked.
+
+Nothing is cleaned in place: denylists leak, an allowlist cannot (PS3.15 Annex E lists 653 tags,
+and hundreds of free-text attributes that identify are not among them). Identity hides in
+enumerated attributes too, so each is checked against the standard's terms. Errors never quote a
+value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from .pseudonyms import pseudonym
+
+# PS3.3 C.7.3.1.1.1, the terms that come with pixels.
+MODALITIES = frozenset(
+    "CR CT DX ES GM IO IVUS MG MR NM OCT OP OPT OT PT PX RF RG SC SM US XA XC BMD DMS BI TG LS"
+    .split()
+)
+# PS3.16 Annex L, the terms in common use; any other text is left out.
+BODY_PARTS = frozenset(
+    "ABDOMEN ABDOMENPELVIS ANKLE AORTA ARM BLADDER BRAIN BREAST BRONCHUS CALF CAROTID CEREBELLUM "
+    "CERVIX CHEST CHESTABDOMEN CHESTABDPELVIS CLAVICLE COCCYX COLON CSPINE ELBOW ESOPHAGUS EXTREMITY "
+    "EYE FACE FEMUR FINGER FOOT GALLBLADDER HAND HEAD HEADNECK HEART HIP HUMERUS IAC ILIUM JAW KIDNEY "
+    "KNEE LARYNX LEG LIVER LSPINE LUNG MANDIBLE MAXILLA MEDIASTINUM NECK NOSE ORBIT OVARY PANCREAS "
+    "PELVIS PROSTATE RECTUM RIB SCALP SCAPULA SHOULDER SKULL SPINE SPLEEN SSPINE STERNUM STOMACH "
+    "TESTIS THIGH THUMB THYMUS THYROID TIBIA TLSPINE TOE TSPINE UTERUS WHOLEBODY WRIST ZYGOMA".split()
+)
+
+
+def allowed_attributes(dataset: Dataset, key: bytes) -> dict[str, Any]:
+    """Task data of one instance: pseudonyms and checked attributes, JSON-able.
+
+    Keys: patient, study, series, instance (20 hex digits each), modality, rows, columns, and where
+    the instance has them in range: body_part, laterality ("L", "R", "B"), pixel_spacing_mm
+    [between rows, between columns], slice_thickness_mm, window_center, window_width (in the
+    modality's units). Raises ValueError, without quoting, if an identifier is missing.
+    """
+    study, instance = _text(dataset, "StudyInstanceUID"), _text(dataset, "SOPInstanceUID")
+    if not instance:
+        raise ValueError("SOPInstanceUID is missing")
+    patient = _text(dataset, "PatientID")
+    issuer = _text(dataset, "IssuerOfPatientID")
+    series = _text(dataset, "SeriesInstanceUID")
+    modality = _text(dataset, "Modality").upper()
+    data: dict[str, Any] = {
+        # Without a patient ID the study is all that ties slices to a person.
+        "patient": pseudonym(key, "patient", f"{issuer}\0{patient}" if patient else f"\1{study}"),
+        "study": pseudonym(key, "study", study or instance),
+        "series": pseudonym(key, "series", series or instance),
+        "instance": pseudonym(key, "instance", instance),
+        "modality": modality if modality in MODALITIES else "OT",
+        "rows": _integer(dataset, "Rows"),
+        "columns": _integer(dataset, "Columns"),
+    }
+    body_part = _text(dataset, "BodyPartExamined").upper().replace(" ", "")
+    if body_part in BODY_PARTS:
+        data["body_part"] = body_part
+    laterality = _text(dataset, "ImageLaterality") or _text(dataset, "Laterality")
+    if laterality in ("L", "R", "B"):
+        data["laterality"] = laterality
+    spacing = _numbers(_geometry(dataset, "PixelSpacing") or _value(dataset, "ImagerPixelSpacing"))
+    if len(spacing) == 2 and all(1e-4 < value < 100 for value in spacing):
+        data["pixel_spacing_mm"] = spacing
+    thickness = _numbers(_geometry(dataset, "SliceThickness"))
+    if len(thickness) == 1 and 0 < thickness[0] < 1000:
+        data["slice_thickness_mm"] = thickness[0]
+    center, width = _numbers(_value(dataset, "WindowCenter")), _numbers(_value(dataset, "WindowWidth"))
+    if center and width and abs(center[0]) < 1e6 and 0 < width[0] < 1e6:
+        data["window_center"], data["window_width"] = center[0], width[0]
+    return data
+
+
+def position_along_normal_mm(dataset: Dataset, frame: int) -> float | None:
+    """Where a frame lies along its slice normal, None if unknown (PS3.3 C.7.6.2.1.1).
+
+    Absolute positions stay in the hospital: see relative_positions().
+    """
+    origin = _numbers(_geometry(dataset, "ImagePositionPatient", frame))
+    axes = _numbers(_geometry(dataset, "ImageOrientationPatient", frame))
+    if len(origin) != 3 or len(axes) != 6:
+        return None
+    normal = np.cross(axes[:3], axes[3:])
+    position = float(np.dot(normal, origin))
+    return position if abs(position) < 1e5 else None
+
+
+def relative_positions(positions: Iterable[float | None]) -> list[float | None]:
+    """A series' positions in mm from its lowest: the absolute ones come from the table's."""
+    listed = list(positions)
+    lowest = min((p for p in listed if p is not None), default=0.0)
+    return [None if p is None else round(p - lowest, 3) for p in listed]
+
+
+def _geometry(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
+    """An attribute at the top level, or in the functional groups of an enhanced instance."""
+    if _value(dataset, keyword) is not None:
+        return _value(dataset, keyword)
+    groups = list(_value(dataset, "PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
+    groups += list(_value(dataset, "SharedFunctionalGroupsSequence") or [])[:1]
+    for group in groups:
+        for sequence in (
+            "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence"
+        ):
+            for item in list(_value(group, sequence) or [])[:1]:
+                if _value(item, keyword) is not None:
+                    return _value(item, keyword)
+    return None
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """A raw value, None if it is absent or pydicom cannot convert it (its errors quote values)."""
+    try:
+        return dataset.get(keyword)
+    except Exception:
+        return None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = _value(dataset, keyword)
+    return str(value).strip() if value is not None else ""
+
+
+def _integer(dataset: Dataset, keyword: str) -> int | None:
+    value = _value(dataset, keyword)
+    return int(value) if isinstance(value, int) else None
+
+
+def _numbers(value: Any) -> list[float]:
+    if value is None:
+        return []
+    items = [value] if isinstance(value, str | int | float) else value
+    try:
+        numbers = [float(item) for item in items]
+    except (TypeError, ValueError):
+        return []
+    return numbers if all(math.isfinite(number) for number in numbers) else []
