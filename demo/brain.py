@@ -16,7 +16,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 Volume = npt.NDArray[np.uint8]
 
@@ -92,17 +92,15 @@ def _uid(name: str) -> str:
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
-def _instance(
-    pixels: Volume, position: npt.NDArray[np.float64], number: int, uid: str
-) -> Dataset:
+def _instance(pixels: Volume, position: npt.NDArray[np.float64], number: int, uid: str) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND"]
-    dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, uid
+    dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, UID(uid)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid("study"), _uid("series")
     dataset.FrameOfReferenceUID = _uid("frame of reference")
     # An invented person and hospital.

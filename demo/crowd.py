@@ -36,7 +36,11 @@ class Annotator:
         return task
 
     def submit(
-        self, project_id: int, task_id: int, regions: Sequence[Mapping[str, Any]], lead_time_s: float
+        self,
+        project_id: int,
+        task_id: int,
+        regions: Sequence[Mapping[str, Any]],
+        lead_time_s: float,
     ) -> None:
         """Submit an annotation, as the Submit button does."""
         response = self._http.post(

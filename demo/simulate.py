@@ -91,9 +91,12 @@ class Simulation:
         while time.monotonic() < limit:
             self.alive()
             version = store.current()
-            if version and version != before and bool(
-                store.metadata(version)["training"]
-            ) >= trained and store.noted(version, "round" if trained else "order"):
+            if (
+                version
+                and version != before
+                and bool(store.metadata(version)["training"]) >= trained
+                and store.noted(version, "round" if trained else "order")
+            ):
                 served = self.label_studio.project(self.project_id)["model_version"]
                 if served == version:
                     return version

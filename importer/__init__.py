@@ -113,9 +113,7 @@ def _slices(
             for frame, pixels in enumerate(frames(dataset)):
                 png = to_png(render(to_rgb(pixels, dataset), dataset))
                 image = f"images/{names[frame]}.png"
-                made.append(
-                    ({"image": image, "slice": names[frame], "frame": frame, **data}, png)
-                )
+                made.append(({"image": image, "slice": names[frame], "frame": frame, **data}, png))
         except DecodeError as error:
             report.unreadable.append(problem(error.reason))
             return

@@ -34,7 +34,9 @@ def review_reason(dataset: Dataset, accept: Collection[str] = ()) -> str | None:
     if str(UID(str(dataset.get("SOPClassUID") or ""))).startswith(_SECONDARY_CAPTURE):
         return "secondary-capture"
     image_type = dataset.get("ImageType") or []
-    kinds = [str(kind).upper() for kind in ([image_type] if isinstance(image_type, str) else image_type)]
+    kinds = [
+        str(kind).upper() for kind in ([image_type] if isinstance(image_type, str) else image_type)
+    ]
     if modality in _SCANNERS:
         # A screen save or dose report is SECONDARY; reformats are DERIVED\PRIMARY.
         return "secondary-image" if "SECONDARY" in kinds[1:2] else None

@@ -20,8 +20,7 @@ import numpy.typing as npt
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_preamble, _read_file_meta_info
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels import convert_color_space, iter_pixels
 from pydicom.uid import (
     UID,
@@ -52,7 +51,8 @@ def quiet() -> Iterator[None]:
     logger = logging.getLogger("pydicom")
     disabled, logger.disabled = logger.disabled, True
     mode, config.settings.reading_validation_mode = (
-        config.settings.reading_validation_mode, config.IGNORE
+        config.settings.reading_validation_mode,
+        config.IGNORE,
     )
     try:
         with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def parse(content: bytes) -> Dataset | None:
 
 def _check_deflated(content: bytes) -> None:
     """Refuse a deflated data set that unfolds beyond the limit, before pydicom inflates it."""
-    stream = DicomBytesIO(content)
+    stream = io.BytesIO(content)
     read_preamble(stream, False)
     meta = _read_file_meta_info(stream)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
@@ -116,8 +116,10 @@ def frames(dataset: Dataset) -> Iterator[Pixels]:
     produced = 0
     try:
         source = (
-            (_own(codec, frame, dataset) for frame in generate_frames(
-                dataset.PixelData, number_of_frames=count))
+            (
+                _own(codec, frame, dataset)
+                for frame in generate_frames(dataset.PixelData, number_of_frames=count)
+            )
             if codec
             else iter_pixels(dataset)
         )
@@ -162,8 +164,10 @@ def _own(codec: Any, encoded: bytes, dataset: Dataset) -> Pixels:
 def to_rgb(pixels: Pixels, dataset: Dataset) -> Pixels:
     """A colour frame as RGB, whatever it was stored as; grey frames are returned as they are."""
     interpretation = str(dataset.get("PhotometricInterpretation", ""))
-    if pixels.ndim == 3 and interpretation.startswith("YBR_FULL") and not _codec(
-        UID(dataset.file_meta.TransferSyntaxUID)
+    if (
+        pixels.ndim == 3
+        and interpretation.startswith("YBR_FULL")
+        and not _codec(UID(dataset.file_meta.TransferSyntaxUID))
     ):
         return convert_color_space(pixels, interpretation, "RGB")
     return pixels

@@ -19,17 +19,21 @@ from .pseudonyms import pseudonym
 
 # PS3.3 C.7.3.1.1.1, the terms that come with pixels.
 MODALITIES = frozenset(
-    "CR CT DX ES GM IO IVUS MG MR NM OCT OP OPT OT PT PX RF RG SC SM US XA XC BMD DMS BI TG LS"
-    .split()
+    """
+    CR CT DX ES GM IO IVUS MG MR NM OCT OP OPT OT PT PX RF RG SC SM US XA XC BMD DMS BI TG LS
+    """.split()
 )
 # PS3.16 Annex L, the terms in common use; any other text is left out.
 BODY_PARTS = frozenset(
-    "ABDOMEN ABDOMENPELVIS ANKLE AORTA ARM BLADDER BRAIN BREAST BRONCHUS CALF CAROTID CEREBELLUM "
-    "CERVIX CHEST CHESTABDOMEN CHESTABDPELVIS CLAVICLE COCCYX COLON CSPINE ELBOW ESOPHAGUS EXTREMITY "
-    "EYE FACE FEMUR FINGER FOOT GALLBLADDER HAND HEAD HEADNECK HEART HIP HUMERUS IAC ILIUM JAW KIDNEY "
-    "KNEE LARYNX LEG LIVER LSPINE LUNG MANDIBLE MAXILLA MEDIASTINUM NECK NOSE ORBIT OVARY PANCREAS "
-    "PELVIS PROSTATE RECTUM RIB SCALP SCAPULA SHOULDER SKULL SPINE SPLEEN SSPINE STERNUM STOMACH "
-    "TESTIS THIGH THUMB THYMUS THYROID TIBIA TLSPINE TOE TSPINE UTERUS WHOLEBODY WRIST ZYGOMA".split()
+    """
+    ABDOMEN ABDOMENPELVIS ANKLE AORTA ARM BLADDER BRAIN BREAST BRONCHUS CALF CAROTID
+    CEREBELLUM CERVIX CHEST CHESTABDOMEN CHESTABDPELVIS CLAVICLE COCCYX COLON CSPINE ELBOW
+    ESOPHAGUS EXTREMITY EYE FACE FEMUR FINGER FOOT GALLBLADDER HAND HEAD HEADNECK HEART HIP
+    HUMERUS IAC ILIUM JAW KIDNEY KNEE LARYNX LEG LIVER LSPINE LUNG MANDIBLE MAXILLA
+    MEDIASTINUM NECK NOSE ORBIT OVARY PANCREAS PELVIS PROSTATE RECTUM RIB SCALP SCAPULA
+    SHOULDER SKULL SPINE SPLEEN SSPINE STERNUM STOMACH TESTIS THIGH THUMB THYMUS THYROID TIBIA
+    TLSPINE TOE TSPINE UTERUS WHOLEBODY WRIST ZYGOMA
+    """.split()
 )
 
 
@@ -70,7 +74,10 @@ def allowed_attributes(dataset: Dataset, key: bytes) -> dict[str, Any]:
     thickness = _numbers(_geometry(dataset, "SliceThickness"))
     if len(thickness) == 1 and 0 < thickness[0] < 1000:
         data["slice_thickness_mm"] = thickness[0]
-    center, width = _numbers(_value(dataset, "WindowCenter")), _numbers(_value(dataset, "WindowWidth"))
+    center, width = (
+        _numbers(_value(dataset, "WindowCenter")),
+        _numbers(_value(dataset, "WindowWidth")),
+    )
     if center and width and abs(center[0]) < 1e6 and 0 < width[0] < 1e6:
         data["window_center"], data["window_width"] = center[0], width[0]
     return data
@@ -105,7 +112,9 @@ def _geometry(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
     groups += list(_value(dataset, "SharedFunctionalGroupsSequence") or [])[:1]
     for group in groups:
         for sequence in (
-            "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence"
+            "PixelMeasuresSequence",
+            "PlanePositionSequence",
+            "PlaneOrientationSequence",
         ):
             for item in list(_value(group, sequence) or [])[:1]:
                 if _value(item, keyword) is not None:

@@ -104,7 +104,12 @@ def _archive(stream: IO[bytes], path: str, depth: int) -> Iterator[tuple[str, by
                 with archive.open(member) as opened:
                     content = opened.read(member.file_size + 1)
             except (
-                zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError
+                zipfile.BadZipFile,
+                zlib.error,
+                OSError,
+                EOFError,
+                RuntimeError,
+                NotImplementedError,
             ):
                 yield name, b"", "damaged-archive"
                 continue

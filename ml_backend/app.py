@@ -108,8 +108,8 @@ def _project_id(project: Any) -> int:
     """Webhooks carry a project's object, setup and predict "ID.createdTimestamp"."""
     value = project.get("id") if isinstance(project, dict) else str(project or "").split(".")[0]
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        return int(str(value))
+    except ValueError:
         raise BadRequest("'project' is missing") from None
 
 

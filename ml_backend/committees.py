@@ -18,9 +18,7 @@ _OVERRIDES = ("network", "width", "scales", "side_px", "steps", "batch_size")
 def training_settings(settings: Settings) -> TrainingSettings:
     """The device's preset with what the deployment sets itself."""
     chosen = {name: getattr(settings, name) for name in _OVERRIDES if getattr(settings, name)}
-    return replace(
-        preset(settings.device), members=settings.members, seed=settings.seed, **chosen
-    )
+    return replace(preset(settings.device), members=settings.members, seed=settings.seed, **chosen)
 
 
 def recipe(settings: Settings, labels: tuple[str, ...]) -> dict[str, Any]:

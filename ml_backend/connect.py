@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"quorum connect: {error}", file=sys.stderr)
         if "health check" in str(error) or getattr(error, "status", None) == 400:
             print(
-                f"Label Studio could not use the backend at {arguments.backend_url}. Is ./quorum up "
-                "running? A private address is refused until Label Studio runs with "
+                f"Label Studio could not use the backend at {arguments.backend_url}. Is "
+                "./quorum up running? A private address is refused until Label Studio runs with "
                 "LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and "
                 "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false.",
                 file=sys.stderr,

@@ -85,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"quorum export: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"quorum export: {arguments.out} cannot be written: {error.strerror}", file=sys.stderr)
+        print(
+            f"quorum export: {arguments.out} cannot be written: {error.strerror}", file=sys.stderr
+        )
         return 1
     for problem in manifest["problems"]:
         print(f"task {problem['task_id']} left out: {problem['reason']}", file=sys.stderr)

@@ -9,8 +9,11 @@ its project running leaves a note instead, and the running one asks for the next
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +22,7 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import LockError, RedisError
-from rq import Queue, get_current_job
+from rq import Queue, Worker, get_current_job
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job
 
@@ -51,9 +54,7 @@ class Jobs:
     @classmethod
     def connect(cls, settings: Settings) -> Jobs:
         """The queue at the settings' Redis; connects on first use."""
-        redis = Redis.from_url(
-            settings.redis_url, socket_connect_timeout=1.0, socket_timeout=5.0
-        )
+        redis = Redis.from_url(settings.redis_url, socket_connect_timeout=1.0, socket_timeout=5.0)
         return cls(redis, settings.round_timeout_s)
 
     def request_round(self, project_id: int, force: bool = False) -> str:
@@ -108,7 +109,9 @@ class Jobs:
             job = Job.fetch(job_id, connection=self.redis)
             status = job.get_status()
             meta = job.get_meta()
-            result = job.return_value() if status is not None and status.value == "finished" else None
+            result = (
+                job.return_value() if status is not None and status.value == "finished" else None
+            )
         except NoSuchJobError:
             raise JobsError("there is no such job, or it ended more than a week ago") from None
         except RedisError:
@@ -224,7 +227,9 @@ def reconcile_job() -> int:
     settings = Settings.from_environment()
     jobs = Jobs.connect(settings)
     folder = settings.store_dir / "projects"
-    stored = {int(p.name) for p in folder.iterdir() if p.name.isdigit()} if folder.is_dir() else set()
+    stored = (
+        {int(p.name) for p in folder.iterdir() if p.name.isdigit()} if folder.is_dir() else set()
+    )
     projects = stored | set(jobs.projects())
     for project_id in projects:
         jobs.request_round(project_id)
@@ -247,16 +252,30 @@ def main() -> int:
     parser.add_argument("--cron", action="store_true", help="run the reconcile timer as well")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each image otherwise
     settings = Settings.from_environment()
     if arguments.cron and os.fork() == 0:
+        _die_with_parent()
         _run_cron(settings)
         return 0
-    from rq import Worker
-
     from . import rounds  # noqa: F401  torch is loaded once, not by each job's process
 
-    Worker([QUEUE], connection=_blocking(settings)).work(logging_level="WARNING")
+    RoundWorker([QUEUE], connection=_blocking(settings)).work(logging_level="WARNING")
     return 0
+
+
+class RoundWorker(Worker):
+    """A worker whose job's process does not outlive it: two rounds of a project must not run."""
+
+    def main_work_horse(self, *arguments: Any, **more: Any) -> None:
+        _die_with_parent()
+        super().main_work_horse(*arguments, **more)
+
+
+def _die_with_parent() -> None:
+    if sys.platform.startswith("linux"):
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _blocking(settings: Settings) -> Redis:

@@ -1,21 +1,21 @@
 """Every call that Quorum makes to Label Studio; nothing else talks to it.
 
 Paths and behaviour as seen with Label Studio 1.23.2. Tokens of both kinds work: a legacy token is
-sent as it is, a personal access token (a refresh JWT) is exchanged by label-studio-sdk.
+sent as it is, a personal access token (a refresh JWT) is exchanged for a short-lived bearer.
+label-studio-sdk's client has no public way to fetch an image or to page through tasks without
+their masks with either kind, so the calls are made with httpx.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-from label_studio_sdk import LabelStudio as SdkClient
-from label_studio_sdk.core.api_error import ApiError
 
 _PAGE = 500  # tasks in one page of a listing
 _EXPORT_CHUNK = 50  # annotated tasks in one export request: full masks are large
@@ -55,14 +55,33 @@ class Annotation:
 
 
 class _TokenAuth(httpx.Auth):
-    """Adds the Authorization header; the SDK renews a personal access token when it expires."""
+    """Adds the Authorization header; renews a personal access token's bearer when it expires."""
 
-    def __init__(self, sdk: SdkClient, api_key: str) -> None:
-        self._sdk = sdk
-        self._scheme = "Bearer" if api_key.count(".") == 2 else "Token"
+    requires_response_body = True
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
-        request.headers["Authorization"] = f"{self._scheme} {self._sdk.tokens.api_key}"
+    def __init__(self, url: str, api_key: str) -> None:
+        self._url = url
+        self._api_key = api_key
+        self._is_personal = api_key.count(".") == 2  # a JWT
+        self._bearer = ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if not self._is_personal:
+            request.headers["Authorization"] = f"Token {self._api_key}"
+            yield request
+            return
+        if self._bearer:
+            request.headers["Authorization"] = f"Bearer {self._bearer}"
+            response = yield request
+            if response.status_code != 401:
+                return
+        renewed = yield httpx.Request(
+            "POST", f"{self._url}/api/token/refresh/", json={"refresh": self._api_key}
+        )
+        if renewed.is_success:
+            self._bearer = str(renewed.json()["access"])
+        # With an expired token the request goes out without a bearer, and its 401 tells.
+        request.headers["Authorization"] = f"Bearer {self._bearer}"
         yield request
 
 
@@ -76,17 +95,12 @@ class LabelStudio:
                 "no Label Studio token is set: copy one from Account & Settings > Access Token "
                 "(or Personal Access Token) and set LABEL_STUDIO_API_KEY"
             )
-        try:
-            sdk = SdkClient(base_url=self.url, api_key=api_key, timeout=timeout_s)
-        except ApiError:
-            raise LabelStudioError(
-                "the Label Studio token has expired: make a new one under Account & Settings "
-                "and set LABEL_STUDIO_API_KEY",
-                401,
-            ) from None
         # Redirects are not followed: they could carry the token to another host.
         self._http = httpx.Client(
-            base_url=self.url, auth=_TokenAuth(sdk, api_key), timeout=timeout_s, trust_env=False
+            base_url=self.url,
+            auth=_TokenAuth(self.url, api_key),
+            timeout=timeout_s,
+            trust_env=False,
         )
 
     def close(self) -> None:
@@ -181,6 +195,7 @@ class LabelStudio:
                 "the image is not served by Label Studio: import it there "
                 "(./quorum import), or add its storage to the project"
             )
+
         def read() -> bytes:
             with self._http.stream("GET", target) as response:
                 if response.status_code != 200:
@@ -207,7 +222,8 @@ class LabelStudio:
 
     def upload_images(self, project_id: int, images: Mapping[str, bytes]) -> dict[str, str]:
         """Upload PNGs, name → bytes; the address that each has in Label Studio."""
-        files = [("file", (name, content, "image/png")) for name, content in images.items()]
+        # Each needs a field of its own: of one field's files Label Studio keeps the last.
+        files = {name: (name, content, "image/png") for name, content in images.items()}
         reply = self._json(
             "POST",
             f"/api/projects/{project_id}/import",
@@ -340,9 +356,7 @@ class LabelStudio:
             ) from None
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        response = _readable(
-            self.url, lambda: self._http.request(method, path, **arguments)
-        )
+        response = _readable(self.url, lambda: self._http.request(method, path, **arguments))
         if response.status_code in (401, 403):
             raise LabelStudioError(
                 f"{self.url} refuses the token (HTTP {response.status_code}): check "
@@ -367,12 +381,6 @@ class LabelStudio:
 def _readable(url: str, call: Callable[[], _Answer]) -> _Answer:
     try:
         return call()
-    except ApiError as error:
-        raise LabelStudioError(
-            f"{url} refuses the token (HTTP {error.status_code}): make a new one under "
-            "Account & Settings and set LABEL_STUDIO_API_KEY",
-            error.status_code,
-        ) from None
     except httpx.TimeoutException:
         raise LabelStudioError(f"{url} did not answer in time: is Label Studio busy?") from None
     except (httpx.HTTPError, httpx.InvalidURL):

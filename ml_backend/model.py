@@ -36,7 +36,7 @@ ROUND_EVENTS = frozenset(
 _LAST = 1.0
 
 
-class CommitteeModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml has no types
+class CommitteeModel(LabelStudioMLBase):
     """The committee of one project, as Label Studio asks for it."""
 
     def __init__(
@@ -62,7 +62,9 @@ class CommitteeModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-m
         return self._store.current() or ""
 
     def predict(
-        self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None = None,
+        self,
+        tasks: Sequence[Mapping[str, Any]],
+        context: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> list[dict[str, Any]]:
         """Drafts of tasks, one {"result", "score", "model_version"} each, in their order.
@@ -72,9 +74,7 @@ class CommitteeModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-m
         StoreError for a damaged version, LabelStudioError if Label Studio is down.
         """
         settings, version = self._settings, self.version
-        answers = [
-            {"result": [], "score": _LAST, "model_version": version} for _ in tasks
-        ]
+        answers = [{"result": [], "score": _LAST, "model_version": version} for _ in tasks]
         config = BrushConfig.parse(self.label_config or "")
         if not version or not self._store.metadata(version)["training"]:
             return answers
@@ -99,7 +99,9 @@ class CommitteeModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-m
                 "model_version": version,
             }
         for problem in problems:
-            log.warning("task %s has no draft: %s", tasks[problem.task_id].get("id"), problem.reason)
+            log.warning(
+                "task %s has no draft: %s", tasks[problem.task_id].get("id"), problem.reason
+            )
         return answers
 
     def fit(

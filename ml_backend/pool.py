@@ -112,12 +112,16 @@ def queue(found: Survey, pool: ScoredPool, selected: Sequence[int]) -> list[Task
     wanted = {t.id for t, _, asked in flags if asked and t.annotations == 0}
     held_out = {t.id for t, out in zip(found.tasks, found.held_out, strict=True) if out}
     position = {task.id: index for index, task in enumerate(pool.tasks)}
-    by_uncertainty = [
-        pool.tasks[index].id
-        for index in queue_order(
-            pool.uncertainty, np.array([position[i] for i in selected], dtype=np.int64)
-        )
-    ] if pool.tasks else []
+    by_uncertainty = (
+        [
+            pool.tasks[index].id
+            for index in queue_order(
+                pool.uncertainty, np.array([position[i] for i in selected], dtype=np.int64)
+            )
+        ]
+        if pool.tasks
+        else []
+    )
     ordered = [
         *(i for i in open_tasks if i in wanted),
         *selected,
@@ -129,7 +133,10 @@ def queue(found: Survey, pool: ScoredPool, selected: Sequence[int]) -> list[Task
 
 
 def predictions(
-    version: str, tasks: Sequence[Task], scores: Sequence[float], drafts: dict[int, Draft],
+    version: str,
+    tasks: Sequence[Task],
+    scores: Sequence[float],
+    drafts: dict[int, Draft],
     config: BrushConfig,
 ) -> list[dict[str, Any]]:
     """Predictions for Label Studio, one a task; a task without a draft gets an empty one."""

@@ -79,9 +79,7 @@ def _train_and_order(
     started = time.perf_counter()
     version, committee = _trained(settings, store, found, training, evaluation, progress)
     trained = time.perf_counter()
-    pool = score_pool(
-        label_studio, committee, found.open_tasks(), found.config, problems, progress
-    )
+    pool = score_pool(label_studio, committee, found.open_tasks(), found.config, problems, progress)
     scored = time.perf_counter()
     selected = select(found, pool, settings)
     order = queue(found, pool, selected)
@@ -170,7 +168,7 @@ def _first_order(
     pool = ScoredPool(tasks, np.zeros(len(tasks)), np.zeros((len(tasks), 1), np.float32), [])
     order = queue(found, pool, selected)
     version = store.name_for(fingerprint(["order", [task.id for task in order]]))
-    metadata = {
+    metadata: dict[str, Any] = {
         "version": version,
         "labels": list(found.config.labels),
         "training": {},
@@ -256,9 +254,7 @@ def _extend(
             scores[task.id] = late_score(
                 float(value), order.get("quantiles", []), order.get("first_free_score", 0.0)
             )
-    pushed = predictions(
-        current, late, [scores[task.id] for task in late], drafts, found.config
-    )
+    pushed = predictions(current, late, [scores[task.id] for task in late], drafts, found.config)
     label_studio.push_predictions(
         found.project_id, pushed, settings.push_chunk, settings.push_pause_s
     )

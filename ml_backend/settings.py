@@ -80,10 +80,12 @@ class Settings:
     def __post_init__(self) -> None:
         def require(ok: bool, name: str, bound: str) -> None:
             if not ok:
-                raise SettingsError(f"{variable_of(name)} must be {bound}: it is {self._shown(name)}")
+                raise SettingsError(
+                    f"{variable_of(name)} must be {bound}: it is {self._shown(name)}"
+                )
 
         require(self.k >= 1, "k", "at least 1")
-        require(self.K >= self.k, "K", f"at least {variable_of('k')} ({self.k})")
+        require(self.k <= self.K, "K", f"at least {variable_of('k')} ({self.k})")
         require(2 <= self.members <= 64, "members", "from 2 to 64")
         require(0 < self.held_out_fraction < 1, "held_out_fraction", "between 0 and 1")
         require(self.evaluation_slices >= 1, "evaluation_slices", "at least 1")

@@ -37,9 +37,7 @@ class Store:
         """Names of the published versions, oldest first."""
         folder = self._folder / "versions"
         names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        return sorted(
-            (n for n in names if _VERSION.fullmatch(n)), key=lambda n: (number_of(n), n)
-        )
+        return sorted((n for n in names if _VERSION.fullmatch(n)), key=lambda n: (number_of(n), n))
 
     def name_for(self, fingerprint: str) -> str:
         """The version that a fingerprint (hex) has, or the next free number's if it has none.
@@ -109,7 +107,9 @@ class Store:
         try:
             return [load_file(folder / f"member-{i}.safetensors") for i in range(count)]
         except (OSError, SafetensorError):
-            raise StoreError(f"version {version} has damaged weights: roll back to another") from None
+            raise StoreError(
+                f"version {version} has damaged weights: roll back to another"
+            ) from None
 
     def current(self) -> str | None:
         """The version that drafts and orders now, None before the first."""

@@ -87,7 +87,10 @@ class Committee:
     def state(self) -> list[dict[str, Tensor]]:
         """Each member's tensors by name, on the CPU and contiguous, fit for safetensors."""
         return [
-            {name: value.detach().cpu().contiguous().clone() for name, value in m.state_dict().items()}
+            {
+                name: value.detach().cpu().contiguous().clone()
+                for name, value in m.state_dict().items()
+            }
             for m in self._members
         ]
 
@@ -129,7 +132,9 @@ def train_committee(
     their numbers differ.
     """
     if not images or len(images) != len(label_maps):
-        raise ValueError(f"{len(images)} slices and {len(label_maps)} label maps: need as many of both")
+        raise ValueError(
+            f"{len(images)} slices and {len(label_maps)} label maps: need as many of both"
+        )
     squares = np.stack([fit(image, settings.side_px)[0] for image in images])
     labels = np.stack([fit_labels(label_map, settings.side_px) for label_map in label_maps])
     total = settings.members * settings.steps

@@ -89,7 +89,9 @@ class FCN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, in_channels, H, W) → logits (B, classes, H, W), descriptor (B, width * 2**(scales-1)).
+        """(B, in_channels, H, W) → logits (B, classes, H, W) and descriptor (B, D).
+
+        D is width * 2**(scales - 1).
 
         Raises ValueError if H or W is no multiple of 2**(scales - 1).
         """

@@ -38,7 +38,7 @@ def place(height: int, width: int, side: int) -> Placement:
 
 def fit(image: Grey, side: int) -> tuple[Grey, Placement]:
     """Fit a slice, (H, W) uint8, into (side, side) uint8; padding is 0."""
-    where = place(*image.shape, side)
+    where = place(image.shape[0], image.shape[1], side)
     # antialias averages when it shrinks: thin structures fade instead of vanishing.
     small = F.interpolate(
         torch.from_numpy(np.array(image, dtype=np.float32))[None, None],
@@ -53,7 +53,7 @@ def fit(image: Grey, side: int) -> tuple[Grey, Placement]:
 
 def fit_labels(label_map: Grey, side: int) -> Grey:
     """Fit a label map, (H, W) uint8, into (side, side) by nearest neighbour; padding is IGNORE."""
-    where = place(*label_map.shape, side)
+    where = place(label_map.shape[0], label_map.shape[1], side)
     rows = ((np.arange(where.rows) + 0.5) * where.height / where.rows).astype(int)
     columns = ((np.arange(where.columns) + 0.5) * where.width / where.columns).astype(int)
     square = np.full((side, side), IGNORE, dtype=np.uint8)
@@ -66,9 +66,9 @@ def restore(planes: torch.Tensor, where: Placement) -> torch.Tensor:
     valid = planes[None, :, : where.rows, : where.columns]
     if (where.rows, where.columns) == (where.height, where.width):
         return valid[0]
-    return F.interpolate(
-        valid, (where.height, where.width), mode="bilinear", align_corners=False
-    )[0]
+    return F.interpolate(valid, (where.height, where.width), mode="bilinear", align_corners=False)[
+        0
+    ]
 
 
 def thumbnails(images: Sequence[Grey], side: int = 16) -> npt.NDArray[np.float32]:

@@ -36,14 +36,16 @@ def iou(counts: Counts) -> Floats:
     """Intersection over union of each class, (C,); NaN for one absent from both."""
     hit = np.diag(counts).astype(float)
     union = counts.sum(axis=0) + counts.sum(axis=1) - hit
-    return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    values: Floats = np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    return values
 
 
 def dice(counts: Counts) -> Floats:
     """Dice coefficient of each class, (C,); NaN for one absent from both."""
     hit = np.diag(counts).astype(float)
     total = (counts.sum(axis=0) + counts.sum(axis=1)).astype(float)
-    return np.divide(2 * hit, total, out=np.full(len(hit), np.nan), where=total > 0)
+    values: Floats = np.divide(2 * hit, total, out=np.full(len(hit), np.nan), where=total > 0)
+    return values
 
 
 def foreground_mean(values: Floats) -> float:

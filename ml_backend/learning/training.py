@@ -37,7 +37,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("members", 1), ("width", 1), ("scales", 2), ("steps", 1), ("batch_size", 1)
+            ("members", 1),
+            ("width", 1),
+            ("scales", 2),
+            ("steps", 1),
+            ("batch_size", 1),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}: it is {getattr(self, name)}")
@@ -62,7 +66,7 @@ def torch_device(name: str) -> torch.device:
 
 
 def preset(device: str) -> TrainingSettings:
-    """Settings for a device: on a CPU with two cores a round of the demo stays under two minutes."""
+    """Settings for a device: on two CPU cores a round of the demo stays under two minutes."""
     if torch_device(device).type == "cpu":
         return TrainingSettings(
             width=8, scales=5, side_px=128, steps=60, batch_size=8, device=device
@@ -96,8 +100,8 @@ def train_member(
     on_gpu = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
         torch.manual_seed(seed)
-        network = build_network(settings.network, 1, classes, settings.width, settings.scales)
-    network = network.to(device).train()
+        built = build_network(settings.network, 1, classes, settings.width, settings.scales)
+    network: nn.Module = built.to(device).train()
     # Tensor cores want channels last; on a CPU torch 2.13's kernels for it corrupt memory.
     layout = torch.channels_last if on_gpu else torch.contiguous_format
     network = network.to(memory_format=layout)  # type: ignore[call-overload]
@@ -126,7 +130,8 @@ def train_member(
         schedule.step()
         if on_step:
             on_step(step + 1)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def class_weights(label_maps: Squares, classes: int) -> Tensor:

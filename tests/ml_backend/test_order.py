@@ -1,5 +1,7 @@
 """The labelling order as scores."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ def test_scores_rise_strictly_within_what_label_studio_accepts(count):
     scores = rank_scores(count)
     assert len(scores) == count
     assert all(0 <= score <= 1 for score in scores)
-    assert all(a < b for a, b in zip(scores, scores[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(scores))
 
 
 def test_a_late_slice_is_placed_by_its_uncertainty_behind_the_selected_batch():

