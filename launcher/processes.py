@@ -111,13 +111,16 @@ def _die_with(parent: int) -> Callable[[], None] | None:
 
 
 def stop_on_signals() -> None:
-    """Have SIGTERM and SIGHUP end the command as Ctrl-C does."""
+    """Have SIGTERM and SIGHUP end the command as Ctrl-C does.
+
+    SIGINT is set as well: a shell starts a background command with it ignored.
+    """
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -111,8 +111,9 @@ def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: A
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
     }
-    # Quorum's packages must not shadow Label Studio's.
-    environment.pop("PYTHONPATH", None)
+    # The folder of quorum_settings.py alone: Quorum's packages must not shadow Label Studio's.
+    environment["PYTHONPATH"] = str(CLONE / "launcher" / "label_studio")
+    environment["DJANGO_SETTINGS_MODULE"] = "quorum_settings"
     program = LABEL_STUDIO_ENVIRONMENT.folder / "bin" / "label-studio"
     argv = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "-p", str(port)]
     supervisor.start("Label Studio", argv, environment, data / "logs" / "label-studio.log")
@@ -166,6 +167,7 @@ def start_backend(
         "120",
         "--graceful-timeout",
         "10",
+        "--no-control-socket",
     ]
     supervisor.start("The backend", argv, full, data / "logs" / "backend.log")
     for number in range(workers):
