@@ -16,6 +16,10 @@ from pydicom.uid import UID
 _SCANNERS = frozenset({"CT", "MR", "PT", "NM"})
 # Projection images that often carry a burned-in name or marker, but may declare that they do not.
 _DECLARABLE = frozenset({"CR", "DX", "MG", "XA", "RF", "IO", "PX"})
+# ImageType values of screens and reports (PS3.3 C.7.6.1.1.2 and makers' own).
+_DRAWN = frozenset(
+    {"SCREEN SAVE", "SCREENSAVE", "SCREEN", "DOSE", "DOSE_INFO", "REPORT", "OTHER RGB"}
+)
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -38,8 +42,10 @@ def review_reason(dataset: Dataset, accept: Collection[str] = ()) -> str | None:
         str(kind).upper() for kind in ([image_type] if isinstance(image_type, str) else image_type)
     ]
     if modality in _SCANNERS:
-        # A screen save or dose report is SECONDARY; reformats are DERIVED\PRIMARY.
-        return "secondary-image" if "SECONDARY" in kinds[1:2] else None
+        # Scanners measure grey values: colour, like a screen save, was drawn by a program. Filtered
+        # and reformatted images are DERIVED\\SECONDARY too and carry no text for that.
+        drawn = int(dataset.get("SamplesPerPixel") or 1) > 1 or _DRAWN.intersection(kinds)
+        return "screen-capture" if drawn else None
     if modality in _DECLARABLE and flag == "NO":
         return None
     return f"may-show-text-{modality.lower()}" if modality in _DECLARABLE else "may-show-text"

@@ -32,6 +32,10 @@ class LabelStudioError(RuntimeError):
         self.status = status
 
 
+class LabelStudioDown(LabelStudioError):
+    """Label Studio does not answer at all: no task is to blame."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One slice as Label Studio lists it, without masks."""
@@ -382,9 +386,9 @@ def _readable(url: str, call: Callable[[], _Answer]) -> _Answer:
     try:
         return call()
     except httpx.TimeoutException:
-        raise LabelStudioError(f"{url} did not answer in time: is Label Studio busy?") from None
+        raise LabelStudioDown(f"{url} did not answer in time: is Label Studio busy?") from None
     except (httpx.HTTPError, httpx.InvalidURL):
-        raise LabelStudioError(
+        raise LabelStudioDown(
             f"{url} cannot be reached: check LABEL_STUDIO_URL and that Label Studio is running"
         ) from None
 

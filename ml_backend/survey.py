@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .images import ImageError, read_grey
-from .label_studio import Annotation, LabelStudio, LabelStudioError, Task
+from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
 from .learning.consensus import majority
 from .learning.held_out import Unit, evaluation_subset, held_out
 from .masks import BrushConfig, MaskError, to_label_map
@@ -112,7 +112,9 @@ def read_images(
         except ImageError as error:
             problems.append(Problem(task.id, str(error)))
         except LabelStudioError as error:
-            if error.status is None:  # the server is down, not the image gone
+            # The server is in trouble, or refuses us: no fault of the image.
+            refused = error.status in (401, 403) or (error.status or 0) >= 500
+            if refused or isinstance(error, LabelStudioDown):
                 raise
             problems.append(Problem(task.id, str(error)))
 

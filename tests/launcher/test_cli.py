@@ -1,0 +1,128 @@
+"""./quorum as a user meets it."""
+
+import os
+import subprocess
+
+import pytest
+
+from launcher import CLONE, setup
+from launcher.setup import Environment, SetupError
+from launcher.up import load_secrets
+
+
+def quorum(*arguments, cwd=CLONE, **environment):
+    return subprocess.run(
+        [str(CLONE / "quorum"), *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def test_help_lists_every_command():
+    shown = quorum("--help")
+    assert shown.returncode == 0
+    for command in ("demo", "up", "connect", "import", "export", "test"):
+        assert f"  {command}" in shown.stdout
+
+
+def test_an_unknown_command_is_refused():
+    refused = quorum("dmeo")
+    assert refused.returncode == 2
+    assert "'dmeo'" in refused.stderr and "--help" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "connect", "import", "export"])
+def test_every_command_explains_itself(command):
+    shown = quorum(command, "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(f"usage: quorum {command}")
+
+
+def test_import_works_without_label_studio_and_from_another_folder(tmp_path):
+    import pydicom.data
+
+    file = pydicom.data.get_testdata_file("CT_small.dcm")
+    (tmp_path / "scan").write_bytes(open(file, "rb").read())  # noqa: PTH123, SIM115
+    done = quorum("import", "scan", "--out", "out", "--key", "key", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "tasks.json").exists()
+    assert len(list((tmp_path / "out" / "images").glob("*.png"))) == 1
+
+
+def test_up_says_what_it_needs_and_what_it_cannot_reach(tmp_path):
+    missing = quorum("up", LABEL_STUDIO_URL="", LABEL_STUDIO_API_KEY="")
+    assert missing.returncode == 1 and "LABEL_STUDIO_URL is not set" in missing.stderr
+    dead = quorum(
+        "up",
+        LABEL_STUDIO_URL="http://127.0.0.1:9",
+        LABEL_STUDIO_API_KEY="x" * 40,
+        QUORUM_DATA_DIR=str(tmp_path),
+    )
+    assert dead.returncode == 1 and "cannot be reached" in dead.stderr
+    assert "Traceback" not in dead.stderr
+
+
+def test_connect_without_a_running_backend_says_so(tmp_path):
+    refused = quorum("connect", "1", QUORUM_DATA_DIR=str(tmp_path), QUORUM_REDIS_URL="")
+    assert refused.returncode == 1
+    assert "./quorum up" in refused.stderr
+
+
+def test_a_port_in_use_is_named(tmp_path):
+    import socket
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        refused = quorum("demo", "--data", str(tmp_path / "d"), "--port", str(port))
+    assert refused.returncode == 1
+    assert f"port {port} is in use" in refused.stderr and "--port" in refused.stderr
+
+
+def test_a_simulation_does_not_clear_a_folder_that_is_not_its_own(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    refused = quorum("demo", "--simulate", "--data", str(tmp_path))
+    assert refused.returncode == 1
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_environment_is_made_again_when_its_requirements_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(setup, "CLONE", tmp_path)
+    (tmp_path / "requirements.txt").write_text("six==1.16.0\n")
+    environment = Environment("env", (("-r", "requirements.txt"),), needs_gib=0.1)
+    assert not environment.is_ready()
+    setup.ensure(environment)
+    assert environment.is_ready()
+    assert subprocess.run([environment.python, "-c", "import six"], check=False).returncode == 0
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
+    assert not environment.is_ready()
+
+
+def test_a_package_that_cannot_be_installed_is_told_with_the_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(setup, "CLONE", tmp_path)
+    environment = Environment("env", (("no such package!",),), needs_gib=0.1)
+    with pytest.raises(SetupError, match=r"setting up env failed.*log"):
+        setup.ensure(environment)
+    assert not environment.is_ready()
+
+
+def test_too_little_disk_is_told_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(setup, "CLONE", tmp_path)
+    environment = Environment("env", (("six",),), needs_gib=1e9)
+    with pytest.raises(SetupError, match="make room"):
+        setup.ensure(environment)
+    assert not environment.folder.exists()
+
+
+def test_secrets_are_kept_and_the_environment_s_come_first(tmp_path, monkeypatch):
+    first = load_secrets(tmp_path)
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert load_secrets(tmp_path) == first
+    monkeypatch.setenv("QUORUM_WEBHOOK_SECRET", "mine")
+    assert load_secrets(tmp_path)["QUORUM_WEBHOOK_SECRET"] == "mine"

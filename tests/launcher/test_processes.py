@@ -1,0 +1,118 @@
+"""Processes are started, watched and stopped: these and no others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from launcher.processes import DataLock, ServiceError, Supervisor, free_port, port_is_free
+
+
+def wait_for(condition, timeout_s=10.0):
+    limit = time.monotonic() + timeout_s
+    while time.monotonic() < limit:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_running(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_stop_ends_what_was_started_with_its_children_and_nothing_else(tmp_path):
+    bystander = subprocess.Popen(["sleep", "60"])
+    supervisor = Supervisor()
+    script = "sleep 60 & echo $! > child; wait"
+    pid = supervisor.start(
+        "Service", ["bash", "-c", f"cd {tmp_path}; {script}"], os.environ, tmp_path / "log"
+    )
+    assert wait_for(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text())
+    child = int((tmp_path / "child").read_text())
+    supervisor.check()
+    supervisor.stop()
+    try:
+        assert wait_for(lambda: not is_running(pid) and not is_running(child))
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_service_that_ignores_the_request_is_ended_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("launcher.processes._PATIENCE_S", (0.3, 0.3))
+    supervisor = Supervisor()
+    stubborn = "import signal,time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    pid = supervisor.start(
+        "Stubborn",
+        [sys.executable, "-c", f"{stubborn}; time.sleep(60)"],
+        os.environ,
+        tmp_path / "log",
+    )
+    assert wait_for(lambda: (tmp_path / "log").read_text())
+    supervisor.stop()
+    assert not is_running(pid)
+
+
+def test_a_dead_service_is_named_with_its_log(tmp_path):
+    supervisor = Supervisor()
+    supervisor.start("Redis", ["false"], os.environ, tmp_path / "redis.log")
+    with pytest.raises(ServiceError, match=r"Redis ended unexpectedly.*redis\.log"):
+        supervisor.wait_until(lambda: False, "Redis", 10)
+    with pytest.raises(ServiceError, match="Nothing cannot be started"):
+        supervisor.start("Nothing", ["/no/such/program"], os.environ, tmp_path / "log")
+
+
+def test_a_service_that_never_answers_is_given_up(tmp_path):
+    with pytest.raises(ServiceError, match="did not start within"):
+        Supervisor().wait_until(lambda: False, "Label Studio", 0.3)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
+def test_services_do_not_outlive_a_launcher_that_was_killed(tmp_path):
+    code = (
+        "import os, time; from pathlib import Path; from launcher.processes import Supervisor\n"
+        f"pid = Supervisor().start('S', ['sleep', '60'], os.environ, Path({str(tmp_path)!r})/'l')\n"
+        "print(pid, flush=True); time.sleep(60)"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(launcher.stdout.readline())
+    assert is_running(pid)
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    launcher.stdout.close()
+    assert wait_for(lambda: not is_running(pid))
+
+
+def test_logs_are_their_owner_s_alone(tmp_path):
+    supervisor = Supervisor()
+    supervisor.start("S", ["sleep", "1"], os.environ, tmp_path / "log")
+    supervisor.stop()
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_start_is_told_where_the_first_one_is(tmp_path):
+    lock = DataLock(tmp_path)
+    lock.announce("http://127.0.0.1:8080", redis="unix:///x")
+    with pytest.raises(ServiceError, match=r"running already at http://127\.0\.0\.1:8080"):
+        DataLock(tmp_path)
+    assert json.loads((tmp_path / "running.json").read_text())["pid"] == os.getpid()
+    lock.release()
+    DataLock(tmp_path).release()
+
+
+def test_ports():
+    import socket
+
+    port = free_port()
+    assert port_is_free(port)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        assert not port_is_free(port)

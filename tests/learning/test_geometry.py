@@ -1,0 +1,50 @@
+"""Slices fitted into a square and back."""
+
+import numpy as np
+import pytest
+import torch
+
+from ml_backend.learning.geometry import IGNORE, fit, fit_labels, restore, thumbnails
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (233, 197), (100, 512), (17, 300), (1, 9)])
+def test_the_aspect_is_kept_and_the_rest_is_padding(shape):
+    image = np.full(shape, 200, np.uint8)
+    square, where = fit(image, 64)
+    assert square.shape == (64, 64)
+    assert max(where.rows, where.columns) == 64
+    assert where.rows / where.columns == pytest.approx(shape[0] / shape[1], rel=0.2, abs=1 / 64)
+    assert (square[: where.rows, : where.columns] == 200).all()
+    assert square[where.rows :].sum() == square[:, where.columns :].sum() == 0
+    labels = fit_labels((image > 0).astype(np.uint8), 64)
+    assert (labels[: where.rows, : where.columns] == 1).all()
+    assert ((labels == IGNORE) == (square == 0)).all()
+
+
+def test_a_slice_of_the_square_s_own_size_comes_back_exactly():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    square, where = fit(image, 64)
+    assert np.array_equal(square, image)
+    planes = torch.from_numpy(square.astype(np.float32))[None]
+    assert torch.equal(restore(planes, where), planes)
+
+
+@pytest.mark.parametrize("shape", [(233, 197), (100, 512), (40, 30)])
+def test_what_is_restored_has_the_slice_s_size_and_its_shape_in_place(shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    disc = (
+        ((y - shape[0] / 2) / shape[0]) ** 2 + ((x - shape[1] / 3) / shape[1]) ** 2 < 0.04
+    ).astype(np.uint8)
+    square, where = fit(disc * 255, 128)
+    back = restore(torch.from_numpy(square.astype(np.float32))[None], where)[0].numpy() > 127
+    assert back.shape == shape
+    overlap = (back & (disc > 0)).sum() / (back | (disc > 0)).sum()
+    assert overlap > 0.95
+
+
+def test_thumbnails_are_one_row_a_slice_whatever_their_sizes():
+    images = [np.zeros((20, 30), np.uint8), np.full((300, 100), 255, np.uint8)]
+    features = thumbnails(images)
+    assert features.shape == (2, 256)
+    assert features.min() == 0 and features.max() == 1
+    assert thumbnails([]).shape == (0, 256)

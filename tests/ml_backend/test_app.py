@@ -1,0 +1,153 @@
+"""The HTTP contract, on a real Redis, before any committee exists."""
+
+import pytest
+
+from ml_backend.app import create_app
+from ml_backend.jobs import Jobs
+from ml_backend.settings import Settings
+
+CONFIG = (
+    '<View><Image name="image" value="$image"/>'
+    '<BrushLabels name="mask" toName="image"><Label value="A"/></BrushLabels></View>'
+)
+EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 4}, "annotation": {"id": 1}}
+
+
+@pytest.fixture
+def settings(redis_url, tmp_path):
+    settings = Settings(redis_url=redis_url, data_dir=tmp_path)
+    Jobs.connect(settings).redis.flushall()
+    return settings
+
+
+@pytest.fixture
+def client(settings):
+    return create_app(settings).test_client()
+
+
+@pytest.fixture
+def guarded(settings):
+    from dataclasses import replace
+
+    secured = replace(
+        settings, basic_auth_user="q", basic_auth_password="pass", webhook_secret="hook"
+    )
+    return create_app(secured).test_client()
+
+
+def test_health_is_up_and_open(client, guarded):
+    for anyone in (client, guarded):
+        assert anyone.get("/health").json["status"] == "UP"
+
+
+def test_setup_answers_with_the_version_that_drafts(client):
+    response = client.post("/setup", json={"project": "4.1700000000", "schema": CONFIG})
+    assert (response.status_code, response.json) == (200, {"model_version": ""})
+
+
+def test_predict_gives_as_many_results_as_tasks_before_any_training(client):
+    tasks = [{"id": n, "data": {"image": "/x.png"}} for n in range(3)]
+    body = {"tasks": tasks, "project": "4.1", "label_config": CONFIG, "params": {"context": None}}
+    response = client.post("/predict", json=body)
+    assert [r["result"] for r in response.json["results"]] == [[], [], []]
+
+
+def test_a_webhook_queues_a_round_and_no_more_than_one(client, settings):
+    answers = [client.post("/webhook", json=EVENT) for _ in range(5)]
+    assert {a.status_code for a in answers} == {201}
+    assert len({a.json["job"] for a in answers}) == 1
+    assert Jobs.connect(settings).latest(4)["job_status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_CREATED",
+        "ANNOTATIONS_DELETED",
+        "TASKS_CREATED",
+        "TASKS_DELETED",
+        "PROJECT_UPDATED",
+        "START_TRAINING",
+    ],
+)
+def test_every_event_of_label_studio_is_a_hint_to_look(client, event):
+    assert "job" in client.post("/webhook", json={"action": event, "project": {"id": 4}}).json
+
+
+def test_an_event_that_says_nothing_is_taken_and_ignored(client):
+    response = client.post("/webhook", json={"action": "LABEL_LINK_CREATED", "project": {"id": 4}})
+    assert (response.status_code, response.json) == (200, {})
+
+
+def test_job_status_tells_how_a_training_stands(client):
+    job = client.post("/webhook", json={**EVENT, "action": "START_TRAINING"}).json["job"]
+    assert client.post("/job_status", json={"job": job}).json["job_status"] == "queued"
+    unknown = client.post("/job_status", json={"job": "round-9-9"})
+    assert unknown.status_code == 503 and "no such job" in unknown.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("/predict", {"project": "4.1"}, 400, "'tasks'"),
+        ("/predict", {"tasks": [1], "project": "4.1"}, 400, "'tasks'"),
+        ("/predict", {"tasks": [], "label_config": CONFIG}, 400, "'project'"),
+        (
+            "/predict",
+            {"tasks": [], "project": "4.1", "label_config": "<View/>"},
+            422,
+            "BrushLabels",
+        ),
+        ("/webhook", {"project": {"id": 4}}, 400, "'action'"),
+        ("/webhook", {"action": "START_TRAINING", "project": {"id": "../x"}}, 400, "'project'"),
+        ("/job_status", {}, 400, "'job'"),
+        ("/nothing", {}, 404, "not found"),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(client, path, body, status, words):
+    response = client.post(path, json=body)
+    assert response.status_code == status
+    assert words in response.json["error"]
+
+
+def test_a_body_that_is_no_json_is_refused(client):
+    response = client.post("/webhook", data=b"{", content_type="application/json")
+    assert response.status_code == 400 and "JSON" in response.json["error"]
+
+
+def test_an_unforeseen_error_shows_no_traceback_and_quotes_nothing(client, caplog):
+    app = client.application
+
+    @app.get("/boom")
+    def boom():
+        raise RuntimeError("Smith, John")
+
+    response = client.get("/boom")
+    assert response.status_code == 500
+    assert "Smith" not in response.text + caplog.text
+    assert "Traceback" not in response.text
+    assert "RuntimeError" in caplog.text
+
+
+def test_without_credentials_nothing_but_health_is_answered(guarded):
+    for path in ("/setup", "/predict", "/webhook", "/job_status"):
+        assert guarded.post(path, json=EVENT).status_code == 401
+    assert guarded.get("/progress/4").status_code == 401
+    assert guarded.get("/progress/4", auth=("q", "wrong")).status_code == 401
+    assert guarded.get("/progress/4", auth=("q", "pass")).status_code == 200
+
+
+def test_a_webhook_needs_its_secret(guarded):
+    assert (
+        guarded.post("/webhook", json=EVENT, headers={"X-Quorum-Secret": "no"}).status_code == 401
+    )
+    right = guarded.post("/webhook", json=EVENT, headers={"X-Quorum-Secret": "hook"})
+    assert right.status_code == 201
+
+
+def test_a_redis_that_is_down_is_told_to_label_studio(tmp_path):
+    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", data_dir=tmp_path)
+    response = create_app(settings).test_client().post("/webhook", json=EVENT)
+    assert response.status_code == 503
+    assert "QUORUM_REDIS_URL" in response.json["error"]
