@@ -259,7 +259,9 @@ def _extend(
         found.project_id, pushed, settings.push_chunk, settings.push_pause_s
     )
     label_studio.serve_order_of(found.project_id, current)
-    store.note(current, "order", {**order, "tasks": [*known, *(task.id for task in late)]})
+    store.note(
+        current, "order", {**order, "tasks": [*order.get("tasks", []), *(task.id for task in late)]}
+    )
     return {
         "did": "extended",
         "version": current,

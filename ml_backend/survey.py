@@ -21,6 +21,8 @@ from .settings import Settings
 
 Grey = npt.NDArray[np.uint8]
 
+_TROUBLE = frozenset({401, 403, 429, 502, 503, 504})
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -112,9 +114,9 @@ def read_images(
         except ImageError as error:
             problems.append(Problem(task.id, str(error)))
         except LabelStudioError as error:
-            # The server is in trouble, or refuses us: no fault of the image.
-            refused = error.status in (401, 403) or (error.status or 0) >= 500
-            if refused or isinstance(error, LabelStudioDown):
+            # The server is in trouble, or refuses us: no fault of the image. (A file that is gone
+            # from its disk makes Label Studio answer 500.)
+            if isinstance(error, LabelStudioDown) or error.status in _TROUBLE:
                 raise
             problems.append(Problem(task.id, str(error)))
 

@@ -153,8 +153,8 @@ def test_slices_imported_later_are_scored_and_join_the_queue(
     (joined,) = eventually(prediction, "a prediction of the late slice")
     selected = store.noted(version, "order")["first_free_score"]
     assert selected <= joined["score"] <= 1
-    assert late in eventually(
-        lambda: store.noted(version, "order")["tasks"][-1:], "the note of the late slice"
+    eventually(
+        lambda: store.noted(version, "order")["tasks"][-1] == late, "the note of the late slice"
     )
 
 
