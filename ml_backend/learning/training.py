@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from .baselines import build_network
 from .geometry import IGNORE
 
 Squares = npt.NDArray[np.uint8]
+
+# Initial weights come from the global random state, which members in other threads share.
+_BUILDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def preset(device: str) -> TrainingSettings:
     """Settings for a device: on two CPU cores a round of the demo stays under two minutes."""
     if torch_device(device).type == "cpu":
         return TrainingSettings(
-            width=8, scales=5, side_px=128, steps=60, batch_size=8, device=device
+            width=8, scales=5, side_px=128, steps=100, batch_size=8, device=device
         )
     return TrainingSettings(device=device)
 
@@ -98,7 +102,7 @@ def train_member(
         )
     device = torch_device(settings.device)
     on_gpu = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+    with _BUILDING, torch.random.fork_rng(devices=[device] if on_gpu else []):
         torch.manual_seed(seed)
         built = build_network(settings.network, 1, classes, settings.width, settings.scales)
     network: nn.Module = built.to(device).train()
