@@ -101,8 +101,9 @@ class Simulation:
                 if served == version:
                     return version
             job = jobs.latest(self.project_id)
-            if job and job["error"]:
-                raise SimulationError(f"the round failed: {job['error']}")
+            if job and job["job_status"] == "failed":
+                why = job["error"] or "see the worker's log in the data folder"
+                raise SimulationError(f"the round failed: {why}")
             time.sleep(_POLL_S)
         raise SimulationError(f"no new version within {self.round_timeout_s:.0f} s")
 

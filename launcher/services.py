@@ -172,7 +172,7 @@ def start_backend(
     supervisor.start("The backend", argv, full, data / "logs" / "backend.log")
     for number in range(workers):
         timer = ["--cron"] if number == 0 else []
-        argv = [sys.executable, "-m", "ml_backend.jobs", *timer]
+        argv = [sys.executable, "-m", "ml_backend.worker", *timer]
         log = data / "logs" / f"worker-{number}.log"
         supervisor.start(f"Worker {number}", argv, full, log)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host

@@ -8,12 +8,7 @@ its project running leaves a note instead, and the running one asks for the next
 
 from __future__ import annotations
 
-import argparse
-import ctypes
 import logging
-import os
-import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +17,7 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import LockError, RedisError
-from rq import Queue, Worker, get_current_job
+from rq import Queue, get_current_job
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job
 
@@ -234,54 +229,3 @@ def reconcile_job() -> int:
     for project_id in projects:
         jobs.request_round(project_id)
     return len(projects)
-
-
-def _run_cron(settings: Settings) -> None:
-    from rq.cron import CronScheduler
-
-    scheduler = CronScheduler(Jobs.connect(settings).redis, logging_level=logging.WARNING)
-    scheduler.register(
-        reconcile_job, QUEUE, interval=max(1, int(settings.reconcile_s)), result_ttl=3600
-    )
-    scheduler.start()
-
-
-def main() -> int:
-    """Run one worker; one with --cron also asks for the periodic reconcile."""
-    parser = argparse.ArgumentParser(prog="python -m ml_backend.jobs", description=main.__doc__)
-    parser.add_argument("--cron", action="store_true", help="run the reconcile timer as well")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each image otherwise
-    settings = Settings.from_environment()
-    if arguments.cron and os.fork() == 0:
-        _die_with_parent()
-        _run_cron(settings)
-        return 0
-    from . import rounds  # noqa: F401  torch is loaded once, not by each job's process
-
-    RoundWorker([QUEUE], connection=_blocking(settings)).work(logging_level="WARNING")
-    return 0
-
-
-class RoundWorker(Worker):
-    """A worker whose job's process does not outlive it: two rounds of a project must not run."""
-
-    def main_work_horse(self, *arguments: Any, **more: Any) -> None:
-        _die_with_parent()
-        super().main_work_horse(*arguments, **more)
-
-
-def _die_with_parent() -> None:
-    if sys.platform.startswith("linux"):
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def _blocking(settings: Settings) -> Redis:
-    # A worker waits on its queue for minutes: no read timeout.
-    return Redis.from_url(settings.redis_url, socket_connect_timeout=5.0)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -38,8 +38,8 @@ def test_secrets_have_no_default(compose):
 
 
 def test_the_worker_runs_the_module_that_the_launcher_runs(compose):
-    assert compose["services"]["worker"]["command"][1:3] == ["-m", "ml_backend.jobs"]
-    assert "ml_backend.jobs" in (CLONE / "launcher" / "services.py").read_text()
+    assert compose["services"]["worker"]["command"][1:3] == ["-m", "ml_backend.worker"]
+    assert "ml_backend.worker" in (CLONE / "launcher" / "services.py").read_text()
 
 
 def test_the_gpu_file_changes_services_that_exist(compose):
