@@ -71,6 +71,12 @@ def _chosen() -> list[int]:
     return [z for z in range(0, len(labels), _STEP_MM) if tissue[z] >= _LEAST_TISSUE_PX]
 
 
+def slices() -> tuple[list[Volume], list[Volume]]:
+    """Images and label maps of the series' slices, each (rows, columns) uint8, bottom to top."""
+    t1, labels, _ = _volumes()
+    return [t1[z] for z in _chosen()], [labels[z] for z in _chosen()]
+
+
 def reference() -> dict[str, Volume]:
     """The label map of each slice, (rows, columns) uint8, by SOP Instance UID."""
     _, labels, _ = _volumes()

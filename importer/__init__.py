@@ -36,11 +36,13 @@ def import_dicom(
     (made on first use). `accept` names modalities that a person has looked at for burned-in text.
     Objects imported before are recognised and left as they are. Whatever is wrong with an object
     is reported, and the rest goes on.
-    Raises KeyFileError, TasksError, or OSError if `out` cannot be written.
+    Raises KeyFileError, TasksError, ValueError for an empty key, or OSError if `out` cannot be
+    written.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     out = Path(out)
     secret = key if isinstance(key, bytes) else load_or_make_key(Path(key))
+    pseudonym(secret, "patient", "")  # an unusable key is told before anything is read
     (out / "images").mkdir(parents=True, exist_ok=True)
     report = ImportReport()
     tasks = {task["data"]["slice"]: task for task in read_tasks(out)}

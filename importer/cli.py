@@ -18,8 +18,9 @@ from .tasks import TasksError, send
 def main(argv: Sequence[str] | None = None) -> int:
     """Import DICOM; 0 if all of it came in, 1 if something was set aside, 2 if nothing could be."""
     arguments = _parser().parse_args(argv)
-    key = arguments.key or Path(os.environ.get("QUORUM_KEY_FILE") or ".quorum/importer.key")
-    out = arguments.out or Path(".quorum/import")
+    data = Path(os.environ.get("QUORUM_DATA_DIR") or ".quorum")
+    key = arguments.key or Path(os.environ.get("QUORUM_KEY_FILE") or data / "importer.key")
+    out = arguments.out or data / "import"
     accept = {modality.upper() for modality in arguments.accept}
     if unknown := accept - MODALITIES:
         print(f"quorum import: {unknown.pop()} is no DICOM modality", file=sys.stderr)

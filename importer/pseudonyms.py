@@ -13,9 +13,10 @@ def pseudonym(key: bytes, kind: str, value: str) -> str:
 
     The kind ("patient", "study", "series", "instance", "slice") separates domains: the same text
     as patient and as study gives two pseudonyms. Plain hashing would not do, for identifiers can
-    be guessed. Raises ValueError for a key shorter than 16 bytes.
+    be guessed; so can a key that is a word, and importer.keys makes one of 32 random bytes.
+    Raises ValueError for an empty key.
     """
-    if len(key) < 16:
-        raise ValueError(f"the key must have at least 16 bytes: it has {len(key)}")
+    if not key:
+        raise ValueError("the key is empty: give the hospital's key, 32 random bytes")
     message = kind.encode() + b"\0" + value.encode()
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:_LENGTH]

@@ -23,6 +23,7 @@ usage: ./quorum COMMAND [options]
   connect ID      connect a Label Studio project to the running backend
   import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
   export ID       write a project's labelled slices as a data set
+  bench NAME      measure what the documentation claims: learning-curve
   test            set up what the tests need, and run them all
   COMMAND --help  a command's options
 """
@@ -51,6 +52,8 @@ def main() -> int:
         return 130
     if os.path.realpath(sys.prefix) != os.path.realpath(QUORUM.folder):
         os.execv(QUORUM.python, [str(QUORUM.python), "-m", "launcher", *arguments])
+    # One place, whatever folder the command is called from: pseudonyms hang on the key there.
+    os.environ.setdefault("QUORUM_DATA_DIR", str(CLONE / ".quorum"))
     try:
         return _COMMANDS[command](rest)
     except KeyboardInterrupt:
@@ -87,6 +90,16 @@ def _export(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _bench(arguments: Sequence[str]) -> int:
+    name = arguments[0] if arguments else ""
+    if name != "learning-curve":
+        print("quorum bench: choose one of: learning-curve", file=sys.stderr)
+        return 2
+    from bench.learning_curve import main as run
+
+    return run(arguments[1:])
+
+
 def _test(arguments: Sequence[str]) -> int:
     """ruff, mypy, then pytest, whose closing line comes last; all run whatever fails."""
     python = str(QUORUM.python)
@@ -108,5 +121,6 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "connect": _connect,
     "import": _import,
     "export": _export,
+    "bench": _bench,
     "test": _test,
 }

@@ -93,8 +93,10 @@ def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: A
     url = f"http://127.0.0.1:{port}"
     folder = data / "label-studio"
     folder.mkdir(parents=True, exist_ok=True)
+    # What is set for another Label Studio, a database above all, must not reach the demo's.
+    foreign = ("LABEL_STUDIO_", "DJANGO_", "POSTGRE", "REDIS_", "SECRET_KEY")
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
         "LABEL_STUDIO_BASE_DATA_DIR": str(folder.resolve()),
         "LABEL_STUDIO_USERNAME": account.email,
         "LABEL_STUDIO_PASSWORD": account.password,

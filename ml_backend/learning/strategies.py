@@ -39,6 +39,7 @@ def two_stage(uncertainty: Floats, descriptors: Floats, K: int, k: int) -> Indic
     Returns k indices in the order chosen, or N if there are fewer; K is cut to N.
     Raises ValueError for other shapes, values that are not finite, k < 1, or k > K.
     """
+    uncertainty, descriptors = np.asarray(uncertainty), np.asarray(descriptors)
     _check(uncertainty, descriptors, K, k)
     candidates = most_uncertain(uncertainty, K)  # (C,)
     if len(candidates) == 0:
