@@ -218,13 +218,17 @@ def test_a_label_config_without_brush_labels_is_refused_with_the_remedy(running,
     assert "BrushLabels" in response.json()["error"]
 
 
-def test_start_training_in_label_studio_makes_a_round(running, store, api, jobs, eventually):
+def test_start_training_in_label_studio_makes_a_round(
+    running, store, config, api, jobs, eventually
+):
     before = store.current()
     (backend,) = api.get("/api/ml/", params={"project": running.project_id}).json()
     found = survey(running.label_studio, running.project_id, running.settings)
     pool = [t for t, out in zip(found.tasks, found.held_out, strict=True) if not out]
-    open_task = next(task for task in pool if not task.is_labeled)
-    api.post(f"/api/tasks/{open_task.id}/annotations/", json={"result": []})
+    brains = [task for task in pool if task.data.get("body_part") == "BRAIN"]
+    open_task = next(task for task in brains if not task.is_labeled)
+    drawn = to_regions(reference_of(running.key)(open_task.data), config)
+    api.post(f"/api/tasks/{open_task.id}/annotations/", json={"result": drawn})
     assert api.post(f"/api/ml/{backend['id']}/train", json={}).status_code == 200
     version = eventually(
         lambda: store.current() if store.current() != before else None, "the forced round"
