@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,48 +27,59 @@ class ServiceError(RuntimeError):
     """A service died or cannot be started; the message names it, its log and the remedy."""
 
 
+@dataclass
+class _Service:
+    """One process and how it was started."""
+
+    name: str
+    argv: list[str]
+    environment: dict[str, str]
+    log: Path
+    restarts: int  # how often it may still be started again
+    process: subprocess.Popen[bytes]
+
+
 class Supervisor:
     """Starts processes, tells when one has died, and stops them in reverse order."""
 
     def __init__(self) -> None:
-        self._started: list[tuple[str, subprocess.Popen[bytes], Path]] = []
+        self._services: list[_Service] = []
 
     def start(
-        self, name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path
+        self,
+        name: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        restarts: int = 0,
     ) -> int:
         """Start a process in a session of its own, its output in a log of mode 0600; its pid.
 
-        Raises ServiceError if it cannot be started.
+        If it dies it is started again, `restarts` times at most. Raises ServiceError if it cannot
+        be started.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(handle, "ab") as stream:
-                process = subprocess.Popen(
-                    list(argv),
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=stream,
-                    start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()),
-                )
-        except OSError as error:
-            raise ServiceError(f"{name} cannot be started: {error.strerror}") from None
-        self._started.append((name, process, log))
+        process = _spawn(name, argv, environment, log)
+        self._services.append(_Service(name, list(argv), dict(environment), log, restarts, process))
         return process.pid
 
     def check(self) -> None:
-        """Raises ServiceError if a process has ended."""
-        for name, process, log in self._started:
-            if process.poll() is not None:
+        """Start again what may be; raises ServiceError if another process has ended."""
+        for service in self._services:
+            status = service.process.poll()
+            if status is None:
+                continue
+            if service.restarts == 0:
                 raise ServiceError(
-                    f"{name} ended unexpectedly (status {process.returncode}): see {log}"
+                    f"{service.name} ended unexpectedly (status {status}): see {service.log}"
                 )
+            service.restarts -= 1
+            _signal_group(service.process, signal.SIGKILL)  # what it may have left behind
+            print(f"{service.name} ended (status {status}); starting it again.", file=sys.stderr)
+            service.process = _spawn(service.name, service.argv, service.environment, service.log)
 
     def stop(self) -> None:
         """Stop all processes started here: politely first, the last one started first."""
-        for _, process, _ in reversed(self._started):
+        for process in [service.process for service in reversed(self._services)]:
             for patience_s in _PATIENCE_S:
                 _signal_group(process, signal.SIGTERM)
                 with suppress(subprocess.TimeoutExpired):
@@ -78,7 +90,7 @@ class Supervisor:
                 process.wait()
             # What a service left behind in its own group goes with it.
             _signal_group(process, signal.SIGKILL)
-        self._started.clear()
+        self._services.clear()
 
     def wait_until(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
         """Wait for a service. Raises ServiceError if it does not come, or one has died."""
@@ -88,6 +100,26 @@ class Supervisor:
             if time.monotonic() > limit:
                 raise ServiceError(f"{what} did not start within {timeout_s:.0f} s")
             time.sleep(0.2)
+
+
+def _spawn(
+    name: str, argv: Sequence[str], environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "ab") as stream:
+            return subprocess.Popen(
+                list(argv),
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+    except OSError as error:
+        raise ServiceError(f"{name} cannot be started: {error.strerror}") from None
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -79,6 +79,9 @@ def remove_socket(url: str) -> None:
         shutil.rmtree(Path(url[7:]).parent, ignore_errors=True)
 
 
+_WORKER_RESTARTS = 20
+
+
 @dataclass(frozen=True)
 class Account:
     """The demo's Label Studio owner."""
@@ -176,7 +179,8 @@ def start_backend(
         timer = ["--cron"] if number == 0 else []
         argv = [sys.executable, "-m", "ml_backend.worker", *timer]
         log = data / "logs" / f"worker-{number}.log"
-        supervisor.start(f"Worker {number}", argv, full, log)
+        # A round that is lost with its worker is taken up again by the next one.
+        supervisor.start(f"Worker {number}", argv, full, log, restarts=_WORKER_RESTARTS)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     await_http(supervisor, "The backend", f"http://{shown}:{port}/health", 120)
     return f"http://{shown}:{port}"

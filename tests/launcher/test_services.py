@@ -37,7 +37,7 @@ def test_no_secret_is_on_a_command_line(tmp_path):
     class Recorder(Supervisor):
         seen: tuple = ()
 
-        def start(self, name, argv, environment, log):
+        def start(self, name, argv, environment, log, restarts=0):
             self.seen += tuple(argv)
             return 0
 
