@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,17 +119,18 @@ class Jobs:
         }
 
     def latest(self, project_id: int) -> dict[str, Any] | None:
-        """Status of a project's newest round, None if there was none."""
+        """Status of a project's running round, or else of its newest; None if there was none."""
         try:
             generation = int(self.redis.get(f"{_PREFIX}:{project_id}:generation") or 0)
         except RedisError:
             return None
-        for number in (generation, generation - 1):
-            try:
-                return self.status(f"round-{project_id}-{number}")
-            except JobsError:
-                continue
-        return None
+        found = []
+        # The one that waits has the generation's number, the one that runs an earlier one.
+        for number in range(generation, generation - 4, -1):
+            with suppress(JobsError):
+                found.append(self.status(f"round-{project_id}-{number}"))
+        running = [status for status in found if status["job_status"] == "started"]
+        return next(iter([*running, *found]), None)
 
     def projects(self) -> list[int]:
         """Projects for which a round was ever asked."""

@@ -116,3 +116,14 @@ def test_a_redis_that_is_down_is_told_with_its_remedy(tmp_path):
 def test_an_unknown_job_is_said_to_be_unknown(jobs):
     with pytest.raises(JobsError, match="no such job"):
         jobs.status("round-1-99")
+
+
+def test_the_page_is_told_of_the_running_round_before_the_waiting_one(jobs):
+    from rq.job import Job, JobStatus
+
+    first = jobs.request_round(7)
+    jobs.redis.incr("quorum:project:7:generation")
+    jobs.request_round(7)
+    assert jobs.latest(7)["job_status"] == "queued"
+    Job.fetch(first, connection=jobs.redis).set_status(JobStatus.STARTED)
+    assert jobs.latest(7)["job_status"] == "started"
