@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, Unauthorized
 from .committees import CommitteeCache
 from .jobs import Jobs, JobsError
 from .label_studio import LabelStudioError
-from .masks import MaskError
+from .masks import BrushConfig, MaskError
 from .model import CommitteeModel
 from .progress import pages
 from .settings import Settings
@@ -58,7 +58,10 @@ def health() -> Response:
 def setup() -> Response:
     """Check a project's label config, and say which version drafts now."""
     body = _body()
-    return jsonify({"model_version": _model(body, body.get("schema")).version})
+    schema = body.get("schema")
+    if isinstance(schema, str) and schema:
+        BrushConfig.parse(schema)  # whoever connects is told at once what the config lacks
+    return jsonify({"model_version": _model(body, schema).version})
 
 
 def predict() -> Response:

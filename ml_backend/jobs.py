@@ -155,12 +155,12 @@ def round_job(project_id: int) -> dict[str, Any]:
         redis.delete(f"{key}:again")
         force = bool(redis.getdel(f"{key}:force"))
         try:
-            server = LabelStudio(
+            with LabelStudio(
                 settings.label_studio_url,
                 settings.label_studio_api_key,
                 settings.request_timeout_s,
-            )
-            outcome = run_round(settings, server, project_id, force=force, progress=_report)
+            ) as server:
+                outcome = run_round(settings, server, project_id, force=force, progress=_report)
         except (LabelStudioError, MaskError, RoundError, StoreError) as error:
             _report_error(str(error))
             raise RoundFailed(str(error)) from None

@@ -107,8 +107,10 @@ class LabelStudio:
             trust_env=False,
         )
 
-    def close(self) -> None:
-        """Close the connection."""
+    def __enter__(self) -> LabelStudio:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._http.close()
 
     # -- reading ------------------------------------------------------------------------------

@@ -83,11 +83,11 @@ class CommitteeModel(LabelStudioMLBase):
         )
         order = self._store.noted(version, "order")
         asked = [Task(index, raw.get("data") or {}, False, 0, 0) for index, raw in enumerate(tasks)]
-        server = LabelStudio(
-            settings.label_studio_url, settings.label_studio_api_key, settings.request_timeout_s
-        )
         problems: list[Problem] = []
-        read = list(read_images(server, asked, config, problems))
+        with LabelStudio(
+            settings.label_studio_url, settings.label_studio_api_key, settings.request_timeout_s
+        ) as server:
+            read = list(read_images(server, asked, config, problems))
         for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
             answers[task.id] = {
                 "result": to_regions(scored.draft, config),

@@ -99,6 +99,7 @@ def test_job_status_tells_how_a_training_stands(client):
             422,
             "BrushLabels",
         ),
+        ("/setup", {"project": "4", "schema": "<View/>"}, 422, "BrushLabels"),
         ("/webhook", {"project": {"id": 4}}, 400, "'action'"),
         ("/webhook", {"action": "START_TRAINING", "project": {"id": "../x"}}, 400, "'project'"),
         ("/job_status", {}, 400, "'job'"),
