@@ -73,9 +73,13 @@ def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Su
         fraction=settings.held_out_fraction,
         slab_mm=settings.slab_mm,
     )
-    # A slice that was skipped is not asked for again on the evaluation's account.
-    eligible = out & np.array([t.annotations > 0 or not t.skipped for t in tasks], dtype=bool)
-    evaluation = evaluation_subset(units, eligible, limit=settings.evaluation_slices)
+    labelled = np.array([task.annotations > 0 for task in tasks], dtype=bool)
+    skipped = np.array([task.skipped > 0 for task in tasks], dtype=bool)
+    evaluation = out & labelled
+    # Only what the budget still lacks is asked for, and nothing that an annotator has skipped.
+    lacking = settings.evaluation_slices - int(evaluation.sum())
+    if lacking > 0:
+        evaluation |= evaluation_subset(units, out & ~labelled & ~skipped, limit=lacking)
     return Survey(project_id, config, tasks, out, evaluation, unit)
 
 
