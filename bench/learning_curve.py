@@ -16,7 +16,7 @@ import numpy as np
 from demo import brain
 from ml_backend.learning.committee import Committee, train_committee
 from ml_backend.learning.geometry import thumbnails
-from ml_backend.learning.held_out import Unit, evaluation_subset, held_out
+from ml_backend.learning.held_out import Unit, divide, evaluation_subset
 from ml_backend.learning.metrics import confusion, report
 from ml_backend.learning.strategies import STRATEGIES, cold_start
 from ml_backend.learning.training import TrainingSettings, preset
@@ -40,7 +40,7 @@ def curve(
     """Label k slices a round for some rounds, the first ones by the cold start."""
     images, labels = brain.slices()
     units = [Unit(str(n), "brain", "T1", float(n)) for n in range(len(images))]
-    out, _ = held_out(units, f"bench {seed}".encode(), fraction=0.2, slab_mm=10.0)
+    out = divide(units, f"bench {seed}".encode(), fraction=0.2, slab_mm=10.0).held_out
     evaluation = np.flatnonzero(evaluation_subset(units, out, limit=12))
     pool = np.flatnonzero(~out)
     chosen = pool[cold_start(thumbnails([images[i] for i in pool]), k)].tolist()

@@ -55,6 +55,7 @@ def run_round(
     store = Store(settings.store_dir, project_id)
     progress("gather", 0, 0)
     found = survey(label_studio, project_id, settings)
+    store.keep_sides(found.division.sides)
     current = store.current()
     trained = store.metadata(current)["training_tasks"] if current else []
     if force or found.due(trained, settings):

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .learning.held_out import Side
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -147,6 +149,29 @@ class Store:
         except (OSError, ValueError):
             return {}
         return value if isinstance(value, dict) else {}
+
+    def sides(self) -> dict[str, Side]:
+        """On which side of the held-out division each patient stands; empty before the first."""
+        try:
+            kept = json.loads((self._folder / "division.json").read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            # Guessing anew could evaluate on patients that were trained on.
+            raise StoreError(
+                f"{self._folder / 'division.json'} is damaged: restore it from a backup, or "
+                "remove it together with the versions beside it to begin anew"
+            ) from None
+        return {name: Side(side) for name, side in kept.items()}
+
+    def keep_sides(self, sides: Mapping[str, Side]) -> None:
+        """Remember the division before anything is trained by it."""
+        if sides == self.sides():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / f".division-{os.getpid()}"
+        _write_synced(temporary, json.dumps(dict(sides), indent=0))
+        os.replace(temporary, self._folder / "division.json")
 
     def _path(self, version: str) -> Path:
         # The name comes from requests too: it must never lead out of the store.

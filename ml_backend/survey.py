@@ -15,9 +15,10 @@ import numpy.typing as npt
 from .images import ImageError, read_grey
 from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
 from .learning.consensus import majority
-from .learning.held_out import Unit, evaluation_subset, held_out
+from .learning.held_out import Division, Unit, divide, evaluation_subset
 from .masks import BrushConfig, MaskError, to_label_map
 from .settings import Settings
+from .store import Store
 
 Grey = npt.NDArray[np.uint8]
 
@@ -39,14 +40,20 @@ class Survey:
     project_id: int
     config: BrushConfig
     tasks: list[Task]
-    held_out: npt.NDArray[np.bool_]  # (N,) never trained on
-    evaluation: npt.NDArray[np.bool_]  # (N,) held out, and asked to be labelled
-    held_out_unit: str  # "patient", "slab" or "slice"
+    division: Division
+    evaluation: npt.NDArray[np.bool_]  # (N,) held out, and labelled or asked to be
+    held_out_unit: str  # "patient", "slab" or "slice": what evaluation slices are held out by
+
+    @property
+    def held_out(self) -> npt.NDArray[np.bool_]:
+        """(N,) never trained on."""
+        return self.division.held_out
 
     def labelled(self, held_out: bool) -> list[Task]:
-        """Tasks with a submitted annotation, on one side of the division."""
-        chosen = zip(self.tasks, self.held_out, strict=True)
-        return [task for task, out in chosen if task.annotations > 0 and bool(out) is held_out]
+        """Tasks with a submitted annotation: those to evaluate with, or those to train on."""
+        side = self.evaluation if held_out else ~self.held_out
+        chosen = zip(self.tasks, side, strict=True)
+        return [task for task, flag in chosen if task.annotations > 0 and flag]
 
     def open_tasks(self) -> list[Task]:
         """Tasks that annotators can still be served."""
@@ -67,20 +74,34 @@ def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Su
     config = BrushConfig.parse(str(label_studio.project(project_id)["label_config"]))
     tasks = list(label_studio.tasks(project_id))
     units = [_unit(task) for task in tasks]
-    out, unit = held_out(
+    division = divide(
         units,
         settings.split_key.encode(),
-        fraction=settings.held_out_fraction,
-        slab_mm=settings.slab_mm,
+        settings.held_out_fraction,
+        settings.slab_mm,
+        Store(settings.store_dir, project_id).sides(),
     )
     labelled = np.array([task.annotations > 0 for task in tasks], dtype=bool)
     skipped = np.array([task.skipped > 0 for task in tasks], dtype=bool)
-    evaluation = out & labelled
+    # Slabs are second best: evaluated with only until a label of a whole patient is there.
+    whole = division.whole
+    wanted = whole if whole.any() else division.held_out
+    by_patient = bool(
+        (whole & labelled).any() or not (~wanted & division.held_out & labelled).any()
+    )
+    by_patient = by_patient and bool(whole.any())
+    evaluation = (whole if by_patient else division.held_out) & labelled
     # Only what the budget still lacks is asked for, and nothing that an annotator has skipped.
-    lacking = settings.evaluation_slices - int(evaluation.sum())
+    lacking = settings.evaluation_slices - int((wanted & labelled).sum())
     if lacking > 0:
-        evaluation |= evaluation_subset(units, out & ~labelled & ~skipped, limit=lacking)
-    return Survey(project_id, config, tasks, out, evaluation, unit)
+        evaluation |= evaluation_subset(units, wanted & ~labelled & ~skipped, limit=lacking)
+    return Survey(project_id, config, tasks, division, evaluation, _unit_of(units, by_patient))
+
+
+def _unit_of(units: Sequence[Unit], by_patient: bool) -> str:
+    if by_patient:
+        return "patient" if any(unit.patient for unit in units) else "slice"
+    return "slice" if any(unit.position_mm is None for unit in units) else "slab"
 
 
 def _unit(task: Task) -> Unit:

@@ -1,16 +1,25 @@
-"""Which slices are kept for evaluation: whole patients, decided by a keyed hash."""
+"""Which slices are kept for evaluation: whole patients, decided once by a keyed hash."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 Flags = npt.NDArray[np.bool_]
+
+
+class Side(str, Enum):
+    """Where a patient stands."""
+
+    TRAINING = "training"
+    HELD_OUT = "held out"
+    DIVIDED = "divided"  # the project's first and then only patient: slabs of it are held out
 
 
 @dataclass(frozen=True)
@@ -22,32 +31,56 @@ class Unit:
     series: str | None = None
     position_mm: float | None = None
 
+    @property
+    def name(self) -> str:
+        """What is divided: the patient; a slice without one is a patient of its own."""
+        return self.patient or self.slice_id
 
-def held_out(
-    units: Sequence[Unit], key: bytes, fraction: float, slab_mm: float
-) -> tuple[Flags, str]:
-    """Which of N slices are held out, (N,), and by what: "patient", "slab" or "slice".
 
-    With two or more patients, a patient is held out if its keyed hash falls below `fraction`:
-    patients that come later change nothing for those that are there. If that would leave a side
-    empty, the patient with the lowest (highest) hash is moved. With a single patient, every
-    round(1 / fraction)-th slab of `slab_mm` along each series is held out, from a keyed start, so
-    that the volume is covered evenly. Slices without a patient are divided by their own hash.
+@dataclass(frozen=True)
+class Division:
+    """How N slices are divided, and the sides to remember so that nobody moves later."""
+
+    held_out: Flags  # (N,) never trained on
+    whole: Flags  # (N,) held out together with everything of their patient
+    sides: dict[str, Side]
+
+
+def divide(
+    units: Sequence[Unit],
+    key: bytes,
+    fraction: float,
+    slab_mm: float,
+    decided: Mapping[str, Side] | None = None,
+) -> Division:
+    """Divide N slices into training and held-out ones.
+
+    Patients of `decided` stay where they are: a slice that was trained on must never be evaluated
+    on. Of all patients round(fraction × patients), and at least one, are to be held out; those
+    that are new fill what lacks in the order of their keyed hash. A project that begins with a
+    single patient holds out every round(1 / fraction)-th slab of `slab_mm` along its series, from
+    a keyed start, or single slices if positions are unknown.
     Raises ValueError if fraction is not between 0 and 1 or slab_mm not above 0.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be between 0 and 1: it is {fraction}")
     if slab_mm <= 0:
         raise ValueError(f"slab_mm must be above 0 mm: it is {slab_mm}")
-    patients = {unit.patient for unit in units}
-    if patients == {None} or not units:
-        return _by_hash([unit.slice_id for unit in units], key, fraction), "slice"
-    if len(patients) == 1 and all(unit.position_mm is not None for unit in units):
-        return _by_slab(units, key, fraction, slab_mm), "slab"
-    if len(patients) == 1:
-        return _by_hash([unit.slice_id for unit in units], key, fraction), "slice"
-    # A slice without a patient's pseudonym is a patient of its own.
-    return _by_hash([unit.patient or unit.slice_id for unit in units], key, fraction), "patient"
+    sides = dict(decided or {})
+    new = sorted({unit.name for unit in units} - set(sides), key=lambda name: _hash(key, name))
+    if not sides and len(new) == 1:
+        sides[new[0]] = Side.DIVIDED
+        new = []
+    lacking = max(1, round(fraction * (len(sides) + len(new)))) - sum(
+        side is Side.HELD_OUT for side in sides.values()
+    )
+    for rank, name in enumerate(new):
+        sides[name] = Side.HELD_OUT if rank < lacking else Side.TRAINING
+    whole = np.array([sides[unit.name] is Side.HELD_OUT for unit in units], dtype=bool)
+    out = whole.copy()
+    inside = [index for index, unit in enumerate(units) if sides[unit.name] is Side.DIVIDED]
+    out[inside] = _within([units[index] for index in inside], key, fraction, slab_mm)
+    return Division(out, whole, sides)
 
 
 def evaluation_subset(units: Sequence[Unit], eligible: Flags, limit: int) -> Flags:
@@ -80,27 +113,14 @@ def _hash(key: bytes, text: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _by_hash(names: Sequence[str], key: bytes, fraction: float) -> Flags:
-    hashes = {name: _hash(key, name) for name in names}
-    out = {name for name, value in hashes.items() if value < fraction}
-    if len(hashes) >= 2 and not out:
-        out = {min(hashes, key=lambda name: hashes[name])}
-    elif len(hashes) >= 2 and len(out) == len(hashes):
-        out.discard(max(hashes, key=lambda name: hashes[name]))
-    elif len(hashes) == 1:
-        out = set()
-    return np.array([name in out for name in names], dtype=bool)
-
-
-def _by_slab(units: Sequence[Unit], key: bytes, fraction: float, slab_mm: float) -> Flags:
-    slabs = [(unit.series, int((unit.position_mm or 0.0) // slab_mm)) for unit in units]
+def _within(units: Sequence[Unit], key: bytes, fraction: float, slab_mm: float) -> Flags:
+    """Slabs of one patient; slices that come later move none of those that are there."""
     period = max(2, round(1 / fraction))
-    out = np.zeros(len(units), dtype=bool)
-    for series in {series for series, _ in slabs}:
-        numbers = sorted({number for s, number in slabs if s == series})
-        start = int(_hash(key, f"{units[0].patient}/{series}") * period)
-        chosen = set(numbers[min(start, len(numbers) - 1) :: period]) if len(numbers) > 1 else set()
-        out |= np.array([s == series and number in chosen for s, number in slabs], dtype=bool)
-    if not out.any() and len(units) > 1:  # one thin slab: fall back to single slices
-        return _by_hash([unit.slice_id for unit in units], key, fraction)
-    return out
+    starts = {u.series: int(_hash(key, f"{u.name}/{u.series}") * period) for u in units}
+    out = [
+        _hash(key, unit.slice_id) < fraction
+        if unit.position_mm is None
+        else int(unit.position_mm // slab_mm) % period == starts[unit.series]
+        for unit in units
+    ]
+    return np.array(out, dtype=bool)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_backend.learning.held_out import Unit, evaluation_subset, held_out
+from ml_backend.learning.held_out import Unit, divide, evaluation_subset
 
 
 def patients(count, slices=5):
@@ -14,57 +14,66 @@ def patients(count, slices=5):
     ]
 
 
-def divide(units, key=b"key", fraction=0.2):
-    return held_out(units, key, fraction, slab_mm=10.0)
+def split(units, key=b"key", fraction=0.2, decided=None):
+    return divide(units, key, fraction, slab_mm=10.0, decided=decided)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 200])
 def test_no_patient_stands_on_both_sides_and_no_side_is_empty(count):
     units = patients(count)
     for key in (b"a", b"b", b"c", b"d"):
-        out, unit = divide(units, key)
-        assert unit == "patient"
+        found = split(units, key)
+        assert np.array_equal(found.whole, found.held_out)
         sides = [
-            {u.patient for u, flag in zip(units, out, strict=True) if bool(flag) is side}
+            {u.patient for u, flag in zip(units, found.held_out, strict=True) if bool(flag) is side}
             for side in (True, False)
         ]
-        assert sides[0] and sides[1]
+        assert len(sides[0]) == max(1, round(count / 5))
         assert not sides[0] & sides[1]
 
 
-def test_the_share_of_patients_is_what_was_asked_for():
-    out, _ = divide(patients(2000, slices=1))
-    assert out.mean() == pytest.approx(0.2, abs=0.03)
-
-
-def test_patients_that_come_later_move_nobody():
-    few, many = patients(50), patients(80)
-    assert np.array_equal(divide(few)[0], divide(many)[0][: len(few)])
+@pytest.mark.parametrize("first", [1, 2, 50])
+def test_patients_that_come_later_move_nobody_and_keep_the_share(first):
+    units = patients(80)
+    sides, out = {}, np.zeros(0, bool)
+    for count in range(first, 81):
+        found = split(units[: count * 5], decided=sides)
+        assert np.array_equal(found.held_out[: len(out)], out)
+        sides, out = found.sides, found.held_out
+        assert count == 1 or list(sides.values()).count("held out") == max(1, round(count / 5))
 
 
 def test_another_key_divides_otherwise():
-    assert not np.array_equal(divide(patients(50), b"a")[0], divide(patients(50), b"b")[0])
+    units = patients(50)
+    assert not np.array_equal(split(units, b"a").held_out, split(units, b"b").held_out)
 
 
 def test_a_single_patient_is_divided_by_whole_slabs():
     units = [Unit(str(z), "p", "s", float(z)) for z in range(138)]
-    out, unit = divide(units)
-    assert unit == "slab"
+    found = split(units)
+    assert not found.whole.any()
     for slab in range(14):
-        assert len(set(out[slab * 10 : slab * 10 + 10].tolist())) == 1
-    assert 0.1 < out.mean() < 0.35
+        assert len(set(found.held_out[slab * 10 : slab * 10 + 10].tolist())) == 1
+    assert 0.1 < found.held_out.mean() < 0.35
+
+
+def test_the_first_patients_slabs_stay_when_others_come():
+    one = [Unit(str(z), "p", "s", float(z)) for z in range(138)]
+    alone = split(one)
+    later = split([*one, *patients(9)], decided=alone.sides)
+    assert np.array_equal(later.held_out[:138], alone.held_out)
+    assert not later.whole[:138].any()
+    assert later.whole[138:].sum() == 2 * 5
 
 
 def test_slices_of_unknown_origin_are_divided_one_by_one():
-    units = [Unit(str(n)) for n in range(500)]
-    out, unit = divide(units)
-    assert unit == "slice"
-    assert out.mean() == pytest.approx(0.2, abs=0.06)
+    found = split([Unit(str(n)) for n in range(500)])
+    assert found.held_out.sum() == 100
 
 
 def test_an_empty_or_single_pool_is_no_error():
-    assert divide([])[0].shape == (0,)
-    assert not divide([Unit("only")])[0].any()
+    assert split([]).held_out.shape == (0,)
+    assert split([Unit("only", "p", "s", 0.0)]).held_out.shape == (1,)
 
 
 def test_the_evaluation_subset_is_spread_evenly_within_its_limit():
@@ -80,4 +89,4 @@ def test_the_evaluation_subset_is_spread_evenly_within_its_limit():
 @pytest.mark.parametrize(("fraction", "slab_mm"), [(0, 10), (1, 10), (0.2, 0)])
 def test_bounds_are_named(fraction, slab_mm):
     with pytest.raises(ValueError, match="must be"):
-        held_out(patients(2), b"key", fraction, slab_mm)
+        divide(patients(2), b"key", fraction, slab_mm)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ml_backend.label_studio import Task
+from ml_backend.learning.held_out import Division
 from ml_backend.masks import BrushConfig, to_label_map
 from ml_backend.pool import Draft, ScoredPool, predictions, queue, select
 from ml_backend.settings import Settings
@@ -15,8 +16,10 @@ def make(count=20, held_out=(), evaluation=(), labelled=(), skipped=(), unreadab
     tasks = [
         Task(n, {}, n in labelled, int(n in labelled), int(n in skipped)) for n in range(count)
     ]
-    flags = [np.array([n in chosen for n in range(count)]) for chosen in (held_out, evaluation)]
-    found = Survey(1, CONFIG, tasks, *flags, "slice")
+    out, asked = (
+        np.array([n in chosen for n in range(count)]) for chosen in (held_out, evaluation)
+    )
+    found = Survey(1, CONFIG, tasks, Division(out, out, {}), asked, "slice")
     generator = np.random.default_rng(0)
     read = [t for t in tasks if t.id not in unreadable and not t.is_labeled]
     pool = ScoredPool(

@@ -1,9 +1,12 @@
 """How a project's tasks are divided, without any server."""
 
+from dataclasses import replace
+
 import pytest
 
 from ml_backend.label_studio import Task
 from ml_backend.settings import Settings
+from ml_backend.store import Store, StoreError
 from ml_backend.survey import survey
 
 CONFIG = (
@@ -11,6 +14,11 @@ CONFIG = (
     '<BrushLabels name="mask" toName="image"><Label value="A"/></BrushLabels></View>'
 )
 SETTINGS = Settings(evaluation_slices=6, k=4, K=8)
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SETTINGS", replace(SETTINGS, data_dir=tmp_path))
 
 
 class Listing:
@@ -26,8 +34,13 @@ class Listing:
         return iter(self._tasks)
 
 
-def task(number, annotations=0, skipped=0):
-    data = {"slice": str(number), "patient": "p", "series": "s", "slice_position_mm": float(number)}
+def task(number, annotations=0, skipped=0, patient="p"):
+    data = {
+        "slice": str(number),
+        "patient": patient,
+        "series": "s",
+        "slice_position_mm": float(number),
+    }
     return Task(number, data, annotations > 0, annotations, skipped)
 
 
@@ -81,3 +94,31 @@ def test_the_last_labels_are_trained_on_though_they_are_few(fresh):
     trained = [t.id for t in done.labelled(held_out=False)]
     assert done.due(trained[:-1], SETTINGS)
     assert not done.due(trained, SETTINGS)
+
+
+def test_a_second_patient_is_held_out_whole_and_evaluated_with_once_labelled(fresh):
+    Store(SETTINGS.store_dir, 1).keep_sides(fresh.division.sides)
+    paid = asked(fresh)
+
+    def with_second(labelled):
+        first = [task(n, annotations=n in paid) for n in range(100)]
+        second = [task(100 + n, annotations=n in labelled, patient="q") for n in range(9)]
+        return look([*first, *second])
+
+    before, after = with_second([]), with_second([2, 3])
+    assert out(before)[: len(out(fresh))] == out(fresh)
+    assert out(before)[-9:] == list(range(100, 109))
+    assert before.held_out_unit == "slab"
+    assert {t.id for t in before.labelled(held_out=True)} == paid
+    assert asked(before) - paid <= set(range(100, 109)) and asked(before) - paid
+    assert after.held_out_unit == "patient"
+    assert [t.id for t in after.labelled(held_out=True)] == [102, 103]
+    assert len(asked(after)) == 6
+
+
+def test_a_damaged_division_is_never_guessed_anew(fresh):
+    store = Store(SETTINGS.store_dir, 1)
+    store.keep_sides(fresh.division.sides)
+    next(SETTINGS.store_dir.rglob("division.json")).write_text("{")
+    with pytest.raises(StoreError, match="restore it"):
+        look([task(1)])
