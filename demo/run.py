@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from importer import import_dicom
+from importer.journal import write_atomically
 from importer.pseudonyms import pseudonym
-from importer.tasks import send, write_atomically
+from importer.tasks import send
 from launcher import CLONE
 from launcher.processes import (
     DataLock,

@@ -1,25 +1,29 @@
-"""De-identifies DICOM and creates Label Studio tasks: sources → deidentify → render → tasks."""
+"""De-identifies DICOM and creates Label Studio tasks: sources → objects → tasks."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from .burned_in import review_reason
-from .decode import DecodeError, frames, parse, quiet, to_rgb
-from .deidentify import allowed_attributes, position_along_normal_mm, relative_positions
+from . import quarantine as quarantined
+from .journal import Journal
 from .keys import load_or_make_key
+from .limits import Limits
+from .objects import Outcome
 from .pseudonyms import pseudonym
-from .render import render, to_png
+from .recipe import BurnedIn, Recipe
 from .report import ImportReport, Problem
 from .sources import SourceObject, iter_objects
-from .tasks import read_tasks, write_atomically, write_tasks
+from .vault import Vault, vault_of
+from .workers import outcomes
 
-__all__ = ["ImportReport", "import_dicom"]
+__all__ = ["BurnedIn", "ImportReport", "Limits", "import_dicom", "import_objects", "release"]
+
+_FLUSH_EVERY = 200  # objects
 
 
 def import_dicom(
@@ -27,100 +31,154 @@ def import_dicom(
     out: Path | str,
     key: bytes | Path | str,
     *,
+    dicom_out: Path | str | None = None,
+    quarantine: Path | str | None = None,
+    vault: Path | str | None = None,
+    windows: Sequence[str] = ("header",),
+    image_format: str = "png",
+    frame_step: int = 1,
+    square_pixels: bool = True,
+    burned_in: BurnedIn | str = BurnedIn.REDACT,
     accept: Collection[str] = (),
+    workers: int = 1,
+    dry_run: bool = False,
+    limits: Limits | None = None,
     progress: bool = False,
 ) -> ImportReport:
-    """De-identify DICOM into `out`/images/*.png and `out`/tasks.json; what became of each object.
+    """De-identify DICOM into `out`/images and `out`/tasks.json; what became of each object.
 
-    Sources are files, folders and zips; `key` is the hospital's key, or the file that holds it
-    (made on first use). `accept` names modalities that a person has looked at for burned-in text.
-    Objects imported before are recognised and left as they are. Whatever is wrong with an object
-    is reported, and the rest goes on.
-    Raises KeyFileError, TasksError, ValueError for an empty key, or OSError if `out` cannot be
-    written.
+    Sources are files, folders and zips. `key` is the hospital's key, or the file that holds it
+    (made on first use); beside a key file lies the vault with the way back (`vault` names another
+    place; a key given as bytes has none otherwise). `dicom_out` is a folder for de-identified
+    DICOM, `quarantine` one in the hospital for what a person must look at. `windows` are names of
+    importer.windows.NAMES: the first makes a task's `image`, another one `image_NAME`. `accept`
+    names modalities that a person vouches for, so that they are read for text but not held.
+    `dry_run` writes nothing. Decoding runs in `workers` processes; a script that calls this needs
+    Python's usual ``if __name__ == "__main__":``.
+
+    Objects imported before are recognised and left as they are; an import that was cut short goes
+    on where it stopped. Whatever is wrong with an object is reported, and the rest goes on.
+    Raises KeyFileError, VaultError, TasksError, ValueError for a setting, OutOfSpace if the disk
+    is full, or OSError if `out` cannot be written.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    out = Path(out)
-    secret = key if isinstance(key, bytes) else load_or_make_key(Path(key))
-    pseudonym(secret, "patient", "")  # an unusable key is told before anything is read
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    report = ImportReport()
-    tasks = {task["data"]["slice"]: task for task in read_tasks(out)}
-    # Absolute positions of this run's slices by series, for the second step.
-    positions: dict[str, dict[str, float | None]] = defaultdict(dict)
-    objects = iter_objects([Path(source) for source in listed])
-    for source in tqdm(objects, desc="import", unit="object", disable=not progress):
-        for data, png, position in _slices(source, secret, accept, report, tasks):
-            name = data["slice"]
-            positions[data["series"]][name] = position
-            if png is None:
-                report.already_there += 1
-                continue
-            write_atomically(out / data["image"], png)
-            tasks[name] = {"data": data}
-            report.imported += 1
-    for members in positions.values():
-        for name, relative in zip(members, relative_positions(members.values()), strict=True):
-            if relative is not None and "slice_position_mm" not in tasks[name]["data"]:
-                tasks[name]["data"]["slice_position_mm"] = relative
-    report.tasks = list(tasks.values())
-    write_tasks(out, report.tasks)
+    limits = limits or Limits.from_environment()
+    recipe = Recipe(
+        key=key if isinstance(key, bytes) else load_or_make_key(Path(key)),
+        images=Path(out) / "images",
+        windows=tuple(windows),
+        image_format=image_format,
+        frame_step=frame_step,
+        square_pixels=square_pixels,
+        burned_in=BurnedIn(burned_in),
+        accept=frozenset(modality.upper() for modality in accept),
+        copies=Path(dicom_out) if dicom_out is not None else None,
+        quarantine=Path(quarantine) if quarantine is not None else None,
+        dry_run=dry_run,
+        limits=limits,
+    )
+    if vault is None and not isinstance(key, bytes):
+        vault = vault_of(Path(key))
+    return import_objects(
+        iter_objects([Path(source) for source in listed], limits),
+        Path(out),
+        recipe,
+        Path(vault) if vault is not None else None,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def import_objects(
+    objects: Iterable[SourceObject],
+    out: Path,
+    recipe: Recipe,
+    vault: Path | None = None,
+    *,
+    workers: int = 1,
+    progress: bool = False,
+    released: str = "",
+) -> ImportReport:
+    """Import objects from anywhere; see import_dicom()."""
+    pseudonym(recipe.key, "patient", "")  # an unusable key is told before anything is read
+    report = ImportReport(out, dry_run=recipe.dry_run)
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if not recipe.dry_run:
+            for folder in (recipe.copies, recipe.quarantine):
+                if folder is not None:
+                    folder.mkdir(parents=True, exist_ok=True)
+            journal = stack.enter_context(Journal(out, recipe.fixed()))
+        safe = Vault(vault, recipe.key) if vault is not None and not recipe.dry_run else None
+        if safe is not None:
+            safe.load()
+            stack.callback(safe.flush)
+        bar = tqdm(objects, desc="import", unit="object", disable=not progress)
+        for source, outcome in outcomes(bar, recipe, workers, released):
+            if safe is not None:
+                for name, entry in outcome.identities.items():
+                    safe.keep(name, entry)
+            _count(report, source, outcome, journal)
+            if journal is not None and report.objects % _FLUSH_EVERY == 0:
+                journal.flush()
+    if report.quarantined and recipe.quarantine is not None and not recipe.dry_run:
+        report.contact_sheet = quarantined.write_contact_sheet(recipe.quarantine)
     return report
 
 
-def _slices(
-    source: SourceObject,
-    key: bytes,
-    accept: Collection[str],
-    report: ImportReport,
-    known: Collection[str],
-) -> Iterator[tuple[dict[str, Any], bytes | None, float | None]]:
-    """Data, PNG (None if known already) and absolute position of each frame of one object."""
+def release(
+    instances: Collection[str],
+    out: Path,
+    recipe: Recipe,
+    vault: Path | None = None,
+    *,
+    as_original: bool = False,
+) -> ImportReport:
+    """Import held objects that a person has looked at, redacted as the contact sheet shows them.
 
-    def problem(reason: str) -> Problem:
-        return Problem(source.number, source.digest, reason, source.path)
+    `as_original` leaves their pixels as they came. Raises ValueError, naming the first of them
+    that is not held, and what import_dicom() raises.
+    """
+    if recipe.quarantine is None:
+        raise ValueError("a release needs the quarantine folder")
+    waiting = {entry.instance: entry for entry in quarantined.held(recipe.quarantine)}
+    for instance in instances:
+        if instance not in waiting:
+            raise ValueError(f"{instance} is not held in {recipe.quarantine}")
+    objects = [
+        SourceObject(number, str(waiting[i].path), None, waiting[i].path.stat().st_size)
+        for number, i in enumerate(instances, start=1)
+    ]
+    report = import_objects(
+        objects, out, recipe, vault, released="original" if as_original else "redacted"
+    )
+    failed = {problem.number for problem in report.unreadable}
+    done = [i for number, i in enumerate(instances, start=1) if number not in failed]
+    quarantined.remove(recipe.quarantine, done)
+    quarantined.write_contact_sheet(recipe.quarantine)
+    return replace(report, contact_sheet=None)
 
-    if source.problem:
-        report.unreadable.append(problem(source.problem))
-        return
-    with quiet():
-        try:
-            dataset = parse(source.content)
-            if dataset is None or dataset.get("DirectoryRecordSequence"):
-                report.not_dicom += 1
-                return
-            if not any(k in dataset for k in ("PixelData", "FloatPixelData")):
-                # The standard's own name of the class; one it does not know is not echoed.
-                name = getattr(dataset.SOPClassUID, "name", "")
-                known_name = name if name and name[0].isalpha() else "unknown SOP class"
-                report.without_pixels[known_name] += 1
-                return
-            reason = review_reason(dataset, accept)
-            if reason:
-                report.quarantined.append(problem(reason))
-                return
-            try:
-                data = allowed_attributes(dataset, key)
-            except ValueError:
-                report.unreadable.append(problem("missing-identifier"))
-                return
-            count = int(dataset.get("NumberOfFrames") or 1)
-            names = [pseudonym(key, "slice", f"{data['instance']}/{f}") for f in range(count)]
-            places = [position_along_normal_mm(dataset, frame) for frame in range(count)]
-            if all(name in known for name in names):
-                for name, place in zip(names, places, strict=True):
-                    yield {**data, "slice": name}, None, place
-                return
-            made = []
-            for frame, pixels in enumerate(frames(dataset)):
-                png = to_png(render(to_rgb(pixels, dataset), dataset))
-                image = f"images/{names[frame]}.png"
-                made.append(({"image": image, "slice": names[frame], "frame": frame, **data}, png))
-        except DecodeError as error:
-            report.unreadable.append(problem(error.reason))
-            return
-        except Exception:  # pydicom converts lazily: any access can fail, and its text may quote
-            report.unreadable.append(problem("damaged"))
-            return
-    for (slice_data, png), place in zip(made, places, strict=True):
-        yield slice_data, png, place
+
+def _count(
+    report: ImportReport, source: SourceObject, outcome: Outcome, journal: Journal | None
+) -> None:
+    report.objects += 1
+    if outcome.kind == "slices":
+        for entry in outcome.slices:
+            known = journal is not None and entry.data["slice"] in journal.known
+            report.already_there += known
+            report.imported += not known
+            if journal is not None:
+                journal.add(entry.data, entry.position_mm)
+        report.redacted += outcome.redacted
+        report.copies += outcome.copied
+        report.dropped.update(outcome.dropped)
+        if outcome.copy_problem:
+            report.without_copy[outcome.copy_problem] += 1
+    elif outcome.kind == "not-dicom":
+        report.not_dicom += 1
+    elif outcome.kind == "without-pixels":
+        report.without_pixels[outcome.reason] += 1
+    else:
+        problem = Problem(source.number, outcome.digest, outcome.reason, outcome.where, source.path)
+        (report.quarantined if outcome.kind == "held" else report.unreadable).append(problem)

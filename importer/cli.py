@@ -1,53 +1,275 @@
-"""Command line of ``./quorum import``."""
+"""Command lines of ``./quorum import``, ``release``, ``reveal``, ``receive`` and ``rotate-key``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import import_dicom
+from . import import_objects, release
+from . import quarantine as quarantined
 from .deidentify import MODALITIES
-from .keys import KeyFileError
-from .tasks import TasksError, send
+from .image_files import FORMATS
+from .journal import TasksError, iter_tasks
+from .keys import KeyFileError, load_or_make_key, rotate
+from .limits import Limits, LimitsError
+from .objects import OutOfSpace
+from .recipe import BurnedIn, Recipe
+from .report import ImportReport
+from .sources import dicomweb_objects, iter_objects
+from .tasks import StorageError, send
+from .vault import Vault, VaultError, vault_of
+from .windows import HEADER, NAMES, asked_for
+
+_EXPECTED = (KeyFileError, VaultError, TasksError, StorageError, LimitsError, ValueError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Import DICOM; 0 if all of it came in, 1 if something was set aside, 2 if nothing could be."""
-    arguments = _parser().parse_args(argv)
-    data = Path(os.environ.get("QUORUM_DATA_DIR") or ".quorum")
-    key = arguments.key or Path(os.environ.get("QUORUM_KEY_FILE") or data / "importer.key")
-    out = arguments.out or data / "import"
-    accept = {modality.upper() for modality in arguments.accept}
-    if unknown := accept - MODALITIES:
-        print(f"quorum import: {unknown.pop()} is no DICOM modality", file=sys.stderr)
+    """``python -m importer COMMAND``: 0 done, 1 something was set aside, 2 nothing was done."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in COMMANDS:
+        print(f"usage: python -m importer {{{','.join(COMMANDS)}}} …", file=sys.stderr)
         return 2
+    return COMMANDS[arguments[0]](arguments[1:])
+
+
+def _guarded(command: str, out: Path | None, run: Callable[[], int]) -> int:
+    """Run a command; an expected failure is one line and exit status 2."""
     try:
-        report = import_dicom(
-            arguments.source, out, key, accept=accept, progress=sys.stderr.isatty()
+        return run()
+    except OutOfSpace:
+        print(
+            f"quorum {command}: the disk of {out} is full: make room, and the same command goes on",
+            file=sys.stderr,
         )
-    except (KeyFileError, TasksError) as error:
-        print(f"quorum import: {error}", file=sys.stderr)
-        return 2
+    except _EXPECTED as error:
+        print(f"quorum {command}: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"quorum import: {out} cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
+        where = out or "a file"
+        print(f"quorum {command}: {where} cannot be used: {error.strerror}", file=sys.stderr)
+    return 2
+
+
+def import_command(argv: Sequence[str]) -> int:
+    """De-identify DICOM into PNGs and tasks, and send them if a project is named."""
+    parser = _parser("import")
+    parser.add_argument(
+        "source",
+        nargs="+",
+        help="DICOM files, folders, zips, DICOMDIR media, or a DICOMweb server's https:// address",
+    )
+    _making_options(parser)
+    _sending_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="report, and write nothing")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--study", help="of a DICOMweb server: one study by its UID")
+    parser.add_argument("--series", help="of a DICOMweb server: one series by its UID")
+    parser.add_argument(
+        "--query",
+        action="append",
+        default=[],
+        metavar="KEYWORD=VALUE",
+        type=_pair,
+        help="of a DICOMweb server: what matches, Modality=MR, StudyDate=20260101-",
+    )
+    arguments = parser.parse_args(argv)
+    return _guarded("import", _out(arguments), lambda: _import(arguments))
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    remote = [s for s in arguments.source if s.startswith(("http://", "https://"))]
+    if remote and len(remote) < len(arguments.source):
+        raise ValueError("name files or a DICOMweb server, not both in one import")
+    out, progress = _out(arguments), sys.stderr.isatty()
+    recipe = _recipe(arguments)
+    if remote:
+        query = dict(pair.split("=", 1) for pair in arguments.query)
+        objects = dicomweb_objects(
+            remote,
+            study=arguments.study,
+            series=arguments.series,
+            query=query,
+            max_object_bytes=recipe.limits.object_bytes,
+        )
+    else:
+        objects = iter_objects([Path(source) for source in arguments.source], recipe.limits)
+    report = import_objects(
+        objects,
+        out,
+        recipe,
+        vault_of(_key(arguments)),
+        workers=arguments.workers,
+        progress=progress,
+    )
+    return _finish(arguments, report, "import")
+
+
+def release_command(argv: Sequence[str]) -> int:
+    """Import held objects that a person has looked at."""
+    parser = _parser("release")
+    parser.add_argument("instance", nargs="*", help="as the contact sheet names them, or: all")
+    parser.add_argument(
+        "--as",
+        dest="as_what",
+        choices=["redacted", "original"],
+        default="redacted",
+        help="as the contact sheet shows them on the right (default), or on the left",
+    )
+    parser.add_argument(
+        "--black-out",
+        action="append",
+        default=[],
+        type=_box,
+        metavar="TOP,LEFT,BOTTOM,RIGHT",
+        help="black out this box of pixels too",
+    )
+    parser.add_argument("--refuse", action="store_true", help="delete them: they never leave")
+    _making_options(parser)
+    _sending_options(parser)
+    arguments = parser.parse_args(argv)
+
+    def run() -> int:
+        folder = _quarantine(arguments)
+        waiting = [entry.instance for entry in quarantined.held(folder)]
+        if not arguments.instance:
+            sheet = quarantined.write_contact_sheet(folder)
+            print(f"{len(waiting)} held{f': {sheet}' if sheet else ''}")
+            return 0
+        chosen = waiting if arguments.instance == ["all"] else arguments.instance
+        if arguments.refuse:
+            quarantined.remove(folder, chosen)
+            quarantined.write_contact_sheet(folder)
+            return 0
+        report = release(
+            chosen,
+            _out(arguments),
+            _recipe(arguments),
+            vault_of(_key(arguments)),
+            as_original=arguments.as_what == "original",
+        )
+        return _finish(arguments, report, "release")
+
+    return _guarded("release", _out(arguments), run)
+
+
+def reveal_command(argv: Sequence[str]) -> int:
+    """Say whom or what pseudonyms stand for, from the vault."""
+    parser = _parser("reveal")
+    parser.add_argument("pseudonym", nargs="*", help="all, if none is given")
+    parser.add_argument("--vault", type=Path, help="if it does not lie beside the key")
+    _key_option(parser)
+    arguments = parser.parse_args(argv)
+
+    def run() -> int:
+        key = _key(arguments)
+        if not key.exists():  # never make one here: it could not open anything
+            raise KeyFileError(f"there is no key file {key}")
+        vault = Vault(arguments.vault or vault_of(key), load_or_make_key(key))
+        found = vault.reveal(arguments.pseudonym) if arguments.pseudonym else dict(vault.entries())
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        missing = set(arguments.pseudonym) - set(found)
+        for name in sorted(missing):
+            print(f"quorum reveal: {name} is not in the vault", file=sys.stderr)
+        return 1 if missing else 0
+
+    return _guarded("reveal", None, run)
+
+
+def rotate_command(argv: Sequence[str]) -> int:
+    """Replace the hospital's key, and encrypt the vault under the new one."""
+    parser = _parser("rotate-key")
+    _key_option(parser)
+    arguments = parser.parse_args(argv)
+
+    def run() -> int:
+        path = _key(arguments)
+        Vault(vault_of(path), load_or_make_key(path)).load()  # readable, or nothing is touched
+        old, new = rotate(path)
+        Vault(vault_of(path), old).rewrite(new)
+        print(
+            f"{path} is new, and the vault is encrypted under it. Pseudonyms made so far stay "
+            f"known to the vault; new imports get new ones. Move {path}.old to your safe."
+        )
+        return 0
+
+    return _guarded("rotate-key", None, run)
+
+
+def receive_command(argv: Sequence[str]) -> int:
+    """Let a PACS push: a C-STORE receiver whose batches are imported as they come."""
+    parser = _parser("receive")
+    parser.add_argument("--port", type=int, default=11112)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--ae-title", default="QUORUM")
+    parser.add_argument("--inbox", type=Path, help="folder for what is pushed until it is imported")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="AE", help="a calling AE title; default any"
+    )
+    _making_options(parser)
+    _sending_options(parser)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    arguments = parser.parse_args(argv)
+
+    def run() -> int:
+        from .sources.receiver import ReceiverError, receive
+
+        recipe = _recipe(arguments)  # wrong options are told before the port is opened
+
+        def imported(batch: Path) -> None:
+            objects = iter_objects([batch], recipe.limits)
+            vault = vault_of(_key(arguments))
+            workers = arguments.workers
+            report = import_objects(objects, _out(arguments), recipe, vault, workers=workers)
+            unreadable = [Path(problem.path) for problem in report.unreadable]
+            _finish(arguments, report, "receive")
+            failed = batch.parent / "failed"
+            for path in unreadable:  # kept: the sender believes that we have it
+                failed.mkdir(mode=0o700, exist_ok=True)
+                path.replace(failed / path.name)
+            shutil.rmtree(batch)
+
+        try:
+            receive(
+                arguments.inbox or _data() / "inbox",
+                arguments.port,
+                arguments.ae_title,
+                arguments.host,
+                arguments.allow,
+                on_idle=imported,
+                on_start=lambda _: print(
+                    f"{arguments.ae_title} listens on {arguments.host}:{arguments.port}", flush=True
+                ),
+                max_object_bytes=recipe.limits.object_bytes,
+            )
+        except ReceiverError as error:
+            raise ValueError(str(error)) from None
+        return 0
+
+    return _guarded("receive", _out(arguments), run)
+
+
+def _finish(arguments: argparse.Namespace, report: ImportReport, command: str) -> int:
+    """Print the report, send the tasks if a project is named; the exit status."""
     if arguments.json:
         print(json.dumps(report.as_json()))
     else:
         print(report.summary(arguments.show_paths))
-        print(f"{len(report.tasks)} tasks in {out / 'tasks.json'}")
-    if arguments.project is not None and not _send(arguments, report.tasks, out):
+        if not report.dry_run:
+            print(f"tasks: {report.out / 'tasks.json'}")
+    if report.dry_run:
+        return 0 if report.complete else 1
+    if arguments.project is not None and not _send(arguments, report, command):
         return 2
-    if not report.tasks:
+    if not (report.imported or report.already_there):
         return 2
     return 0 if report.complete else 1
 
 
-def _send(arguments: argparse.Namespace, tasks: list[dict[str, object]], out: Path) -> bool:
+def _send(arguments: argparse.Namespace, report: ImportReport, command: str) -> bool:
     from ml_backend.label_studio import LabelStudio, LabelStudioError
     from ml_backend.settings import Settings, SettingsError
 
@@ -55,32 +277,144 @@ def _send(arguments: argparse.Namespace, tasks: list[dict[str, object]], out: Pa
         settings = Settings.from_environment()
         server = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
         new = send(
-            tasks, out, server, arguments.project, arguments.document_root, sys.stderr.isatty()
+            iter_tasks(report.out),
+            report.out,
+            server,
+            arguments.project,
+            arguments.document_root,
+            sys.stderr.isatty(),
+            object_store=arguments.object_store,
         )
-    except (LabelStudioError, SettingsError, ValueError) as error:
-        print(f"quorum import: {error}", file=sys.stderr)
+    except (LabelStudioError, SettingsError, StorageError, ValueError) as error:
+        print(f"quorum {command}: {error}", file=sys.stderr)
         print("The slices are kept: the same command goes on from here.", file=sys.stderr)
         return False
     print(f"{new} new tasks in project {arguments.project}", file=sys.stderr)
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="quorum import",
-        description="De-identify DICOM into PNGs and Label Studio tasks. Only pixels and a short "
-        "list of checked attributes leave; the key that links pseudonyms back stays here.",
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    return Recipe(
+        key=load_or_make_key(_key(arguments)),
+        images=_out(arguments) / "images",
+        windows=_windows(arguments),
+        image_format=arguments.format,
+        frame_step=arguments.frame_step,
+        square_pixels=not arguments.keep_pixels,
+        burned_in=BurnedIn(arguments.burned_in),
+        accept=frozenset(_accept(arguments)),
+        copies=arguments.dicom_out,
+        quarantine=_quarantine(arguments),
+        black_out=tuple(getattr(arguments, "black_out", ())),
+        dry_run=getattr(arguments, "dry_run", False),
+        limits=Limits.from_environment(),
     )
-    parser.add_argument("source", nargs="+", type=Path, help="DICOM files, folders or zips")
-    parser.add_argument("--out", type=Path, help="folder for images/ and tasks.json")
+
+
+def _pair(text: str) -> str:
+    if not text.partition("=")[1]:
+        raise argparse.ArgumentTypeError("give it as KEYWORD=VALUE")
+    return text
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    try:
+        top, left, bottom, right = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("give four numbers of pixels, 0,0,20,100") from None
+    if not (0 <= top < bottom and 0 <= left < right):
+        raise argparse.ArgumentTypeError("top must be above bottom, left must be left of right")
+    return top, left, bottom, right
+
+
+def _data() -> Path:
+    return Path(os.environ.get("QUORUM_DATA_DIR") or ".quorum")
+
+
+def _out(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.out or _data() / "import")
+
+
+def _key(arguments: argparse.Namespace) -> Path:
+    given = arguments.key or os.environ.get("QUORUM_KEY_FILE") or _data() / "importer.key"
+    return Path(given)
+
+
+def _quarantine(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.quarantine or _key(arguments).with_name("quarantine"))
+
+
+def _windows(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """As named; else what the label config shows; else the headers' own."""
+    if arguments.window:
+        return tuple(arguments.window)
+    if arguments.label_config:
+        return asked_for(arguments.label_config.read_text())
+    return (HEADER,)
+
+
+def _accept(arguments: argparse.Namespace) -> set[str]:
+    accept = {str(modality).upper() for modality in arguments.accept}
+    if unknown := accept - MODALITIES:
+        raise ValueError(f"{unknown.pop()} is no DICOM modality")
+    return accept
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    doc = COMMANDS[command].__doc__ or ""
+    return argparse.ArgumentParser(prog=f"quorum {command}", description=doc)
+
+
+def _key_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, help="the hospital's key file (made on first use)")
+
+
+def _making_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, help="folder for images/ and tasks.json")
+    _key_option(parser)
+    parser.add_argument("--dicom-out", type=Path, help="folder for de-identified DICOM copies")
+    parser.add_argument(
+        "--quarantine",
+        type=Path,
+        help="folder for what a person must look at (by the key)",
+    )
+    parser.add_argument(
+        "--burned-in",
+        choices=[mode.value for mode in BurnedIn],
+        default=BurnedIn.REDACT.value,
+        help="text in pixels: black it out and hold what is doubtful (default), hold all that "
+        "shows text, or look at nothing",
+    )
     parser.add_argument(
         "--accept",
         action="append",
         default=[],
         metavar="MODALITY",
-        help="a person has looked at this modality's images for burned-in text",
+        help="a person vouches for this modality: its images are read for text, but not held for "
+        "what their headers lack",
     )
+    parser.add_argument(
+        "--window",
+        action="append",
+        choices=NAMES,
+        help="how grey values are shown; given again, a further image a task, image_NAME",
+    )
+    parser.add_argument(
+        "--label-config",
+        type=Path,
+        metavar="FILE",
+        help="make the windows that this label config shows: $image, $image_lung, …",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="png", help="of the images")
+    parser.add_argument(
+        "--frame-step", type=int, default=1, metavar="N", help="every N-th frame of a multi-frame"
+    )
+    parser.add_argument(
+        "--keep-pixels", action="store_true", help="do not stretch pixels that are not square"
+    )
+
+
+def _sending_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--project",
         type=int,
@@ -92,7 +426,20 @@ def _parser() -> argparse.ArgumentParser:
         help="Label Studio serves the images as local files below this folder; no upload",
     )
     parser.add_argument(
+        "--object-store",
+        metavar="URL",
+        help="write the images to s3://bucket/folder or the like, which Label Studio reads",
+    )
+    parser.add_argument(
         "--show-paths", action="store_true", help="show paths, which may hold names, of problems"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    return parser
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "import": import_command,
+    "release": release_command,
+    "reveal": reveal_command,
+    "receive": receive_command,
+    "rotate-key": rotate_command,
+}

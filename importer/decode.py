@@ -30,11 +30,9 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
 )
 
-Pixels = npt.NDArray[Any]
+from .limits import Limits
 
-_MAX_INFLATED_BYTES = 2 * 2**30
-_MAX_FRAMES = 20_000
-_MAX_FRAME_PIXELS = 16384 * 16384
+Pixels = npt.NDArray[Any]
 
 
 class DecodeError(Exception):
@@ -63,7 +61,7 @@ def quiet() -> Iterator[None]:
         config.settings.reading_validation_mode = mode
 
 
-def parse(content: bytes) -> Dataset | None:
+def parse(content: bytes, limits: Limits | None = None) -> Dataset | None:
     """The data set in an object's bytes; None if it is not DICOM.
 
     Raises DecodeError("damaged" | "too-large").
@@ -71,7 +69,7 @@ def parse(content: bytes) -> Dataset | None:
     has_preamble = content[128:132] == b"DICM"
     try:
         if has_preamble:
-            _check_deflated(content)
+            _check_deflated(content, limits or Limits())
         dataset = dcmread(io.BytesIO(content), force=not has_preamble)
         usable = bool(dataset.get("SOPClassUID"))
     except DecodeError:
@@ -85,7 +83,7 @@ def parse(content: bytes) -> Dataset | None:
     return dataset if usable else None
 
 
-def _check_deflated(content: bytes) -> None:
+def _check_deflated(content: bytes, limits: Limits) -> None:
     """Refuse a deflated data set that unfolds beyond the limit, before pydicom inflates it."""
     stream = io.BytesIO(content)
     read_preamble(stream, False)
@@ -93,12 +91,12 @@ def _check_deflated(content: bytes) -> None:
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflater.decompress(content[stream.tell() :], _MAX_INFLATED_BYTES)
+    inflater.decompress(content[stream.tell() :], limits.inflated_bytes)
     if inflater.unconsumed_tail:
         raise DecodeError("too-large")
 
 
-def frames(dataset: Dataset) -> Iterator[Pixels]:
+def frames(dataset: Dataset, limits: Limits | None = None) -> Iterator[Pixels]:
     """The frames' stored values, (H, W) or (H, W, 3) RGB, decoded one at a time.
 
     Raises DecodeError("damaged-pixels" | "too-large").
@@ -110,7 +108,8 @@ def frames(dataset: Dataset) -> Iterator[Pixels]:
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
     except Exception:
         raise DecodeError("damaged-pixels") from None
-    if count > _MAX_FRAMES or rows * columns > _MAX_FRAME_PIXELS or bits > 64:
+    limits = limits or Limits()
+    if count > limits.frames or rows * columns > limits.frame_pixels or bits > 64:
         raise DecodeError("too-large")
     codec = _codec(syntax)
     produced = 0

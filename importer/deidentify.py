@@ -9,12 +9,14 @@ value.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any
 
 import numpy as np
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
+from .functional_groups import frame_value, value_of
 from .pseudonyms import pseudonym
 
 # PS3.3 C.7.3.1.1.1, the terms that come with pixels.
@@ -33,6 +35,19 @@ BODY_PARTS = frozenset(
     MEDIASTINUM NECK NOSE ORBIT OVARY PANCREAS PELVIS PROSTATE RECTUM RIB SCALP SCAPULA
     SHOULDER SKULL SPINE SPLEEN SSPINE STERNUM STOMACH TESTIS THIGH THUMB THYMUS THYROID TIBIA
     TLSPINE TOE TSPINE UTERUS WHOLEBODY WRIST ZYGOMA
+    """.split()
+)
+
+
+# Attributes that pixels or task data are made of; nothing else leaves.
+_USED = frozenset(
+    """
+    PixelData FloatPixelData DoubleFloatPixelData Modality Rows Columns BodyPartExamined
+    ImageLaterality Laterality PixelSpacing ImagerPixelSpacing PixelAspectRatio SliceThickness
+    WindowCenter WindowWidth VOILUTFunction VOILUTSequence ModalityLUTSequence RescaleSlope
+    RescaleIntercept ImagePositionPatient ImageOrientationPatient PhotometricInterpretation
+    SamplesPerPixel BitsAllocated BitsStored HighBit PixelRepresentation PlanarConfiguration
+    NumberOfFrames PixelPaddingValue PixelPaddingRangeLimit
     """.split()
 )
 
@@ -68,28 +83,68 @@ def allowed_attributes(dataset: Dataset, key: bytes) -> dict[str, Any]:
     laterality = _text(dataset, "ImageLaterality") or _text(dataset, "Laterality")
     if laterality in ("L", "R", "B"):
         data["laterality"] = laterality
-    spacing = _numbers(_geometry(dataset, "PixelSpacing") or _value(dataset, "ImagerPixelSpacing"))
+    spacing = _numbers(
+        frame_value(dataset, "PixelSpacing") or value_of(dataset, "ImagerPixelSpacing")
+    )
     if len(spacing) == 2 and all(1e-4 < value < 100 for value in spacing):
         data["pixel_spacing_mm"] = spacing
-    thickness = _numbers(_geometry(dataset, "SliceThickness"))
+    thickness = _numbers(frame_value(dataset, "SliceThickness"))
     if len(thickness) == 1 and 0 < thickness[0] < 1000:
         data["slice_thickness_mm"] = thickness[0]
     center, width = (
-        _numbers(_value(dataset, "WindowCenter")),
-        _numbers(_value(dataset, "WindowWidth")),
+        _numbers(value_of(dataset, "WindowCenter")),
+        _numbers(value_of(dataset, "WindowWidth")),
     )
     if center and width and abs(center[0]) < 1e6 and 0 < width[0] < 1e6:
         data["window_center"], data["window_width"] = center[0], width[0]
     return data
 
 
+def identifiers(dataset: Dataset, data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the pseudonyms in an instance's task data stand for: for the hospital's vault alone."""
+    patient = {"patient_id": _text(dataset, "PatientID"), "name": _text(dataset, "PatientName")}
+    if issuer := _text(dataset, "IssuerOfPatientID"):
+        patient["issuer"] = issuer
+    return {
+        data["patient"]: {"kind": "patient", **patient},
+        data["study"]: {
+            "kind": "study",
+            "patient": data["patient"],
+            "uid": _text(dataset, "StudyInstanceUID"),
+            "date": _text(dataset, "StudyDate"),
+        },
+        data["series"]: {
+            "kind": "series",
+            "study": data["study"],
+            "uid": _text(dataset, "SeriesInstanceUID"),
+        },
+        data["instance"]: {
+            "kind": "instance",
+            "series": data["series"],
+            "uid": _text(dataset, "SOPInstanceUID"),
+        },
+    }
+
+
+def dropped_keywords(dataset: Dataset) -> Counter[str]:
+    """How many attributes stay behind, by the standard's keyword; private ones together."""
+    dropped: Counter[str] = Counter()
+    for element in dataset.values():
+        tag = element.tag
+        keyword = "private attributes" if tag.is_private else keyword_for_tag(tag)
+        if keyword not in _USED:
+            dropped[keyword or "unknown attributes"] += 1
+    return dropped
+
+
 def position_along_normal_mm(dataset: Dataset, frame: int) -> float | None:
     """Where a frame lies along its slice normal, None if unknown (PS3.3 C.7.6.2.1.1).
 
-    Absolute positions stay in the hospital: see relative_positions().
+    Only positions relative to the series leave (importer.journal): the absolute ones are the
+    table's.
     """
-    origin = _numbers(_geometry(dataset, "ImagePositionPatient", frame))
-    axes = _numbers(_geometry(dataset, "ImageOrientationPatient", frame))
+    origin = _numbers(frame_value(dataset, "ImagePositionPatient", frame))
+    axes = _numbers(frame_value(dataset, "ImageOrientationPatient", frame))
     if len(origin) != 3 or len(axes) != 6:
         return None
     normal = np.cross(axes[:3], axes[3:])
@@ -97,46 +152,13 @@ def position_along_normal_mm(dataset: Dataset, frame: int) -> float | None:
     return position if abs(position) < 1e5 else None
 
 
-def relative_positions(positions: Iterable[float | None]) -> list[float | None]:
-    """A series' positions in mm from its lowest: the absolute ones come from the table's."""
-    listed = list(positions)
-    lowest = min((p for p in listed if p is not None), default=0.0)
-    return [None if p is None else round(p - lowest, 3) for p in listed]
-
-
-def _geometry(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
-    """An attribute at the top level, or in the functional groups of an enhanced instance."""
-    if _value(dataset, keyword) is not None:
-        return _value(dataset, keyword)
-    groups = list(_value(dataset, "PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
-    groups += list(_value(dataset, "SharedFunctionalGroupsSequence") or [])[:1]
-    for group in groups:
-        for sequence in (
-            "PixelMeasuresSequence",
-            "PlanePositionSequence",
-            "PlaneOrientationSequence",
-        ):
-            for item in list(_value(group, sequence) or [])[:1]:
-                if _value(item, keyword) is not None:
-                    return _value(item, keyword)
-    return None
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    """A raw value, None if it is absent or pydicom cannot convert it (its errors quote values)."""
-    try:
-        return dataset.get(keyword)
-    except Exception:
-        return None
-
-
 def _text(dataset: Dataset, keyword: str) -> str:
-    value = _value(dataset, keyword)
+    value = value_of(dataset, keyword)
     return str(value).strip() if value is not None else ""
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
-    value = _value(dataset, keyword)
+    value = value_of(dataset, keyword)
     return int(value) if isinstance(value, int) else None
 
 

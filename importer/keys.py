@@ -50,3 +50,20 @@ def _load(path: Path) -> bytes:
             "every patient a new pseudonym"
         )
     return key
+
+
+def rotate(path: Path) -> tuple[bytes, bytes]:
+    """Replace the key by a new one; the old and the new. The old file is kept as NAME.old.
+
+    Pseudonyms made by the new key differ from those of the old one. Raises KeyFileError.
+    """
+    old = _load(path)
+    kept = path.with_name(f"{path.name}.old")
+    if kept.exists():
+        raise KeyFileError(f"{kept} is still there from an earlier rotation: move it to your safe")
+    os.link(path, kept)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    new = load_or_make_key(fresh)
+    os.replace(fresh, path)
+    return old, new

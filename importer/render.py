@@ -1,29 +1,34 @@
-"""Stored values to what a person looks at: rescaled, windowed, 8 bits, as a bare PNG."""
+"""Stored values to what a person looks at: rescaled, windowed, 8 bits, upright, square pixels."""
 
 from __future__ import annotations
 
-import io
+import math
+from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+
+from .functional_groups import frame_value
+from .windows import AUTO, HEADER, Window, apply, automatic, choose
 
 Pixels = npt.NDArray[Any]
 Rendered = npt.NDArray[np.uint8]
 
-# Without a window, the brightest and darkest half percent are metal, air and noise.
-_PERCENTILES = (0.5, 99.5)
+# Pixels whose sides differ less than this are shown as they are.
+_SQUARE_WITHIN = 0.01
+_MAX_STRETCH = 8.0
 
 
-def render(pixels: Pixels, dataset: Dataset) -> Rendered:
+def render(pixels: Pixels, dataset: Dataset, frame: int = 0, window: str = HEADER) -> Rendered:
     """One frame's stored values as displayed: (H, W) uint8, or (H, W, 3) uint8 for colour.
 
-    Modality LUT, then VOI LUT or the first window (PS3.3 C.11.1 and C.11.2), else the 0.5 to 99.5
-    percentiles without padding; MONOCHROME1 is inverted (C.7.6.3.1.2). Colour frames must be RGB
-    or PALETTE COLOR. Raises ValueError for another shape.
+    Modality LUT, then the window or VOI LUT (PS3.3 C.11.1 and C.11.2), else percentiles without
+    padding; MONOCHROME1 is inverted (C.7.6.3.1.2). Colour frames must be RGB or PALETTE COLOR.
+    Raises ValueError for another shape or an unknown window.
     """
     interpretation = str(dataset.get("PhotometricInterpretation", ""))
     if interpretation == "PALETTE COLOR":
@@ -33,64 +38,145 @@ def render(pixels: Pixels, dataset: Dataset) -> Rendered:
         return _eight_bits(pixels, bits=int(dataset.get("BitsStored", 8)))
     if pixels.ndim != 2:
         raise ValueError("a frame must be (H, W) or (H, W, 3)")
-    padding = _padding(pixels, dataset)
-    values = np.asarray(apply_modality_lut(pixels, dataset), dtype=np.float64)
-    lowest, highest = _window(pixels, values, dataset, padding)
-    if lowest is None or highest is None:  # a VOI LUT, which is no window
-        values = np.asarray(apply_voi_lut(values.astype(pixels.dtype), dataset), dtype=np.float64)
-        lowest, highest = float(values.min()), float(values.max())
-    scaled = (values - lowest) / max(highest - lowest, 1e-9) * 255.0
-    image: Rendered = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    if interpretation == "MONOCHROME1":
-        image = np.uint8(255) - image
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    chosen = choose(window, dataset, frame)
+    invert = interpretation == "MONOCHROME1"
+    padding = _padding_range(dataset)
+    has_lut = bool(
+        dataset.get("ModalityLUTSequence")
+        or (chosen is None and window != AUTO and dataset.get("VOILUTSequence"))
+    )
+    if has_lut or pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 2:
+        return _by_values(pixels, dataset, frame, chosen, window, invert, padding)
+    slope, intercept = _rescale(dataset, frame)
+    if chosen is None:
+        values, counts = _histogram(pixels, padding)
+        chosen = automatic(values * slope + intercept, counts)
+    table = _table(pixels.dtype.str, slope, intercept, chosen, invert, padding)
+    return np.take(table, pixels.view(np.dtype(f"u{pixels.dtype.itemsize}")))
+
+
+def square(image: Rendered, dataset: Dataset, frame: int = 0) -> Rendered:
+    """The image with its coarser side stretched, so that a circle looks like a circle.
+
+    PS3.3 C.7.6.3.1.7 (PixelAspectRatio) and 10.7.1.3 (PixelSpacing, which wins).
+    """
+    ratio = _aspect(dataset, frame)
+    if abs(ratio - 1) <= _SQUARE_WITHIN or not 1 / _MAX_STRETCH <= ratio <= _MAX_STRETCH:
+        return image
+    rows, columns = image.shape[:2]
+    size = (columns, round(rows * ratio)) if ratio > 1 else (round(columns / ratio), rows)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _aspect(dataset: Dataset, frame: int) -> float:
+    """A pixel's height by its width."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        value = frame_value(dataset, keyword, frame)
+        try:
+            height, width = (float(part) for part in value)
+        except (TypeError, ValueError):
+            continue
+        if height > 0 and width > 0 and math.isfinite(height / width):
+            return height / width
+    return 1.0
+
+
+def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
+    numbers = []
+    for keyword, otherwise in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        value = frame_value(dataset, keyword, frame)
+        try:
+            number = float(value) if value is not None else otherwise
+        except (TypeError, ValueError):
+            number = otherwise
+        numbers.append(number if math.isfinite(number) else otherwise)
+    return numbers[0] or 1.0, numbers[1]
+
+
+@lru_cache(maxsize=32)
+def _table(
+    dtype: str,
+    slope: float,
+    intercept: float,
+    window: Window,
+    invert: bool,
+    padding: tuple[int, int] | None,
+) -> Rendered:
+    """What each stored value is shown as, (2^bits,) uint8, indexed by its unsigned bits.
+
+    A series shares it: one look-up a pixel instead of three operations in floating point.
+    """
+    stored = _all_values(dtype)
+    shown = apply(stored * slope + intercept, window)
+    if invert:
+        shown = np.uint8(255) - shown
     if padding is not None:
-        image[padding] = 0
+        shown[(stored >= padding[0]) & (stored <= padding[1])] = 0
+    return shown
+
+
+def _all_values(dtype: str) -> npt.NDArray[np.float64]:
+    """Every value of an integer type in the order of its unsigned bits, (2^bits,)."""
+    kind = np.dtype(dtype)
+    unsigned = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}")
+    return unsigned.view(kind).astype(np.float64)
+
+
+def _histogram(
+    pixels: Pixels, padding: tuple[int, int] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The stored values that occur outside padding, and how often."""
+    bits = pixels.view(np.dtype(f"u{pixels.dtype.itemsize}"))
+    counts = np.bincount(bits.ravel(), minlength=1)
+    values = _all_values(pixels.dtype.str)[: len(counts)]
+    occurs = counts > 0
+    if padding is not None:
+        occurs &= (values < padding[0]) | (values > padding[1])
+    return values[occurs], counts[occurs]
+
+
+def _by_values(
+    pixels: Pixels,
+    dataset: Dataset,
+    frame: int,
+    window: Window | None,
+    name: str,
+    invert: bool,
+    padding: tuple[int, int] | None,
+) -> Rendered:
+    """The slow way: tables of the instance's own, wide integers and floating point."""
+    outside = None
+    if padding is not None:
+        outside = (pixels >= padding[0]) & (pixels <= padding[1])
+    if dataset.get("ModalityLUTSequence"):
+        values = np.asarray(apply_modality_lut(pixels, dataset), dtype=np.float64)
+    else:
+        slope, intercept = _rescale(dataset, frame)
+        values = pixels.astype(np.float64) * slope + intercept
+    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    if window is None and name != AUTO and dataset.get("VOILUTSequence"):
+        mapped = apply_voi_lut(values.astype(pixels.dtype), dataset, prefer_lut=True)
+        values = np.asarray(mapped, dtype=np.float64)
+        window = Window(float(values.min()), float(values.max()))
+    if window is None:
+        window = automatic(values if outside is None else values[~outside])
+    image = apply(values, window)
+    if invert:
+        image = np.uint8(255) - image
+    if outside is not None:
+        image[outside] = 0
     return image
 
 
-def to_png(image: Rendered) -> bytes:
-    """A PNG of the pixels alone: no text, time or profile chunk."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG", compress_level=6)
-    return stream.getvalue()
-
-
-def _window(
-    pixels: Pixels, values: npt.NDArray[np.float64], dataset: Dataset, padding: Any
-) -> tuple[float | None, float | None]:
-    """Values shown as black and white; (None, None) if a VOI LUT maps them instead."""
-    center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
-    if center is not None and width is not None and width > 1:
-        # The ends of the linear function of PS3.3 C.11.2.1.2.1.
-        return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
-    if dataset.get("VOILUTSequence"):
-        return None, None
-    shown = values if padding is None else values[~padding]
-    if shown.size == 0:
-        return 0.0, 1.0
-    low, high = np.percentile(shown, _PERCENTILES)
-    return float(low), float(high if high > low else low + 1)
-
-
-def _padding(pixels: Pixels, dataset: Dataset) -> npt.NDArray[np.bool_] | None:
-    """Pixels outside the scanned field (PS3.3 C.7.5.1.1.2), None if there are none."""
+def _padding_range(dataset: Dataset) -> tuple[int, int] | None:
+    """Stored values outside the scanned field (PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if not isinstance(value, int):
         return None
     limit = dataset.get("PixelPaddingRangeLimit")
     low, high = sorted((value, limit if isinstance(limit, int) else value))
-    padding: npt.NDArray[np.bool_] = (pixels >= low) & (pixels <= high)
-    return padding if padding.any() else None
-
-
-def _first(value: Any) -> float | None:
-    try:
-        if value is None:
-            return None
-        number = float(value if isinstance(value, str | int | float) else value[0])
-    except (TypeError, ValueError, IndexError):
-        return None
-    return number if np.isfinite(number) else None
+    return low, high
 
 
 def _eight_bits(colour: Pixels, bits: int) -> Rendered:

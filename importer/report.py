@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from .journal import read_tasks
 
 REMEDIES = {
     "damaged": "the header cannot be read: export the object from the PACS again",
@@ -12,13 +15,15 @@ REMEDIES = {
     "damaged-archive": "the zip is damaged or encrypted: make it again, without a password",
     "archive-too-large": "the zip unfolds beyond the limits: unpack it and import the folder",
     "nested-too-deep": "zips within zips within zips: unpack it and import the folder",
-    "too-large": "beyond 2 GiB or 16384 x 16384 pixels: split it",
+    "too-large": "beyond the limits (QUORUM_IMPORT_OBJECT_BYTES and others): raise or split",
+    "too-slow": "it took longer than QUORUM_IMPORT_SECONDS: its pixels may be damaged",
+    "too-much-memory": "it needs more than QUORUM_IMPORT_MEMORY_BYTES: it may be damaged",
+    "decoder-crashed": "its pixels crash the decoder: export the object from the PACS again",
     "cannot-be-read": "the file cannot be opened: check its rights and the disk",
     "no-such-file": "there is no such file or folder: check the path",
     "missing-identifier": "an object without SOPInstanceUID cannot be told from another",
-    "burned-in-annotation": "the header says that text is burned in: it stays in the hospital",
 }
-_LOOK = "a person must look at it for burned-in text; then import with --accept MODALITY"
+_LOOK = "a person must look at it for burned-in text: see the contact sheet, then ./quorum release"
 
 
 @dataclass(frozen=True)
@@ -28,25 +33,42 @@ class Problem:
     number: int
     digest: str
     reason: str
+    where: str = ""  # of the importer's code, if a failure was unexpected
     path: str = field(default="", repr=False)  # for the hospital's screen, on request only
 
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        return REMEDIES.get(self.reason, _LOOK)
+        if self.reason in REMEDIES:
+            return REMEDIES[self.reason]
+        from .sources import dicomweb  # here: it brings an HTTP client along
+
+        return dict(dicomweb.REMEDIES).get(self.reason, _LOOK)  # type: ignore[call-overload]
 
 
 @dataclass
 class ImportReport:
-    """Tasks made and what became of everything else."""
+    """What became of everything; the tasks themselves are in `out`/tasks.json."""
 
-    tasks: list[dict[str, Any]] = field(default_factory=list)  # all of out/tasks.json
+    out: Path
     imported: int = 0  # new slices
-    already_there: int = 0
+    already_there: int = 0  # slices
+    redacted: int = 0  # new slices on which text was blacked out
+    copies: int = 0  # de-identified DICOM files
     not_dicom: int = 0
+    objects: int = 0  # all that was looked at
     without_pixels: Counter[str] = field(default_factory=Counter)  # by SOP class name
+    without_copy: Counter[str] = field(default_factory=Counter)  # by reason
+    dropped: Counter[str] = field(default_factory=Counter)  # attributes by keyword, in a dry run
     quarantined: list[Problem] = field(default_factory=list)
     unreadable: list[Problem] = field(default_factory=list)
+    contact_sheet: Path | None = None
+    dry_run: bool = False
+
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        """All tasks of the folder, read from tasks.json. Raises TasksError if it is damaged."""
+        return read_tasks(self.out)
 
     @property
     def complete(self) -> bool:
@@ -55,7 +77,13 @@ class ImportReport:
 
     def summary(self, show_paths: bool = False) -> str:
         """The report for people; paths, which may hold names, only if asked for."""
-        lines = [f"{self.imported} slices imported, {self.already_there} were there already"]
+        verb = "would be imported" if self.dry_run else "imported"
+        lines = [f"{self.imported} slices {verb}, {self.already_there} were there already"]
+        if self.redacted:
+            lines.append(f"{self.redacted} slices with text blacked out")
+        if self.copies:
+            lines.append(f"{self.copies} de-identified DICOM copies")
+        lines += [f"{n} without a copy ({why})" for why, n in self.without_copy.most_common()]
         if self.not_dicom:
             lines.append(f"{self.not_dicom} files are not DICOM")
         lines += [f"{n} without pixels: {name}" for name, n in self.without_pixels.most_common()]
@@ -65,7 +93,14 @@ class ImportReport:
                 lines.append(f"{count} {title} ({reason}): {remedy}")
                 for problem in [p for p in problems if p.reason == reason][:20]:
                     shown = f" {problem.path}" if show_paths else ""
-                    lines.append(f"    object {problem.number}, sha256 {problem.digest}{shown}")
+                    where = f" ({problem.where})" if problem.where else ""
+                    name = f"object {problem.number}, sha256 {problem.digest}"
+                    lines.append(f"    {name}{where}{shown}")
+        if self.dropped:
+            lines.append("attributes that stay behind:")
+            lines += [f"    {n:6d}  {keyword}" for keyword, n in self.dropped.most_common()]
+        if self.contact_sheet:
+            lines.append(f"contact sheet of what is held: {self.contact_sheet}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -78,11 +113,16 @@ class ImportReport:
             ]
 
         return {
+            "dry_run": self.dry_run,
+            "objects": self.objects,
             "imported": self.imported,
             "already_there": self.already_there,
-            "tasks": len(self.tasks),
+            "redacted": self.redacted,
+            "copies": self.copies,
             "not_dicom": self.not_dicom,
             "without_pixels": dict(self.without_pixels),
+            "without_copy": dict(self.without_copy),
+            "dropped": dict(self.dropped),
             "quarantined": listed(self.quarantined),
             "unreadable": listed(self.unreadable),
         }

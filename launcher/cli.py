@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from . import CLONE
 from .setup import LABEL_STUDIO_ENVIRONMENT, QUORUM, SetupError, ensure
+from .system import TEST_PACKAGES, ensure_packages
 
 _HELP = """\
 Quorum: active learning for medical image segmentation inside your own Label Studio.
@@ -22,8 +24,13 @@ usage: ./quorum COMMAND [options]
                   (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY)
   connect ID      connect a Label Studio project to the running backend
   import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
+  receive         let a PACS push DICOM (C-STORE), and import it as it comes
+  release ID      import held objects that a person has looked at
+  reveal ID       whom a pseudonym stands for, from the encrypted vault
+  rotate-key      replace the hospital's key
   export ID       write a project's labelled slices as a data set
-  bench NAME      measure what the documentation claims: learning-curve
+  bench NAME      measure what the documentation claims:
+                  learning-curve, import, privacy, burned-in, fuzz
   test            set up what the tests need, and run them all
   COMMAND --help  a command's options
 """
@@ -78,12 +85,6 @@ def _connect(arguments: Sequence[str]) -> int:
     return with_secrets("ml_backend.connect", arguments)
 
 
-def _import(arguments: Sequence[str]) -> int:
-    from importer.cli import main as run
-
-    return run(arguments)
-
-
 def _export(arguments: Sequence[str]) -> int:
     from ml_backend.export import main as run
 
@@ -92,17 +93,17 @@ def _export(arguments: Sequence[str]) -> int:
 
 def _bench(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else ""
-    if name != "learning-curve":
-        print("quorum bench: choose one of: learning-curve", file=sys.stderr)
+    if name not in _BENCHES:
+        print(f"quorum bench: choose one of: {', '.join(_BENCHES)}", file=sys.stderr)
         return 2
-    from bench.learning_curve import main as run
-
+    run: Callable[[Sequence[str]], int] = importlib.import_module(_BENCHES[name]).main
     return run(arguments[1:])
 
 
 def _test(arguments: Sequence[str]) -> int:
     """ruff, mypy, then pytest, whose closing line comes last; all run whatever fails."""
     python = str(QUORUM.python)
+    ensure_packages(TEST_PACKAGES)
     failed = []
     for check in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
         print(f"$ {' '.join(check)}", flush=True)
@@ -115,11 +116,31 @@ def _test(arguments: Sequence[str]) -> int:
     return 1 if failed else tests.returncode
 
 
+def _importer(command: str) -> Callable[[Sequence[str]], int]:
+    def run(arguments: Sequence[str]) -> int:
+        from importer.cli import COMMANDS
+
+        return COMMANDS[command](arguments)
+
+    return run
+
+
+_BENCHES = {
+    "learning-curve": "bench.learning_curve",
+    "import": "bench.importing",
+    "privacy": "bench.privacy",
+    "burned-in": "bench.burned_in",
+    "fuzz": "bench.fuzz",
+}
+
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "up": _up,
     "connect": _connect,
-    "import": _import,
+    **{
+        command: _importer(command)
+        for command in ("import", "receive", "release", "reveal", "rotate-key")
+    },
     "export": _export,
     "bench": _bench,
     "test": _test,

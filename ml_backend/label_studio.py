@@ -133,6 +133,12 @@ class LabelStudio:
         listed = self._json("GET", "/api/projects", params={"page_size": 10_000, "include": "id"})
         return [int(p["id"]) for p in listed["results"]]
 
+    def project_titled(self, title: str) -> int | None:
+        """Id of the oldest project of that title that this user can see, None if there is none."""
+        params = {"page_size": 10_000, "include": "id,title"}
+        listed = self._json("GET", "/api/projects", params=params)
+        return min((int(p["id"]) for p in listed["results"] if p["title"] == title), default=None)
+
     def tasks(self, project_id: int) -> Iterator[Task]:
         """All tasks of a project in the order of their ids, page by page, without masks."""
         include = "id,data,is_labeled,total_annotations,cancelled_annotations"
@@ -227,9 +233,9 @@ class LabelStudio:
         return int(self._json("POST", "/api/projects", json=body)["id"])
 
     def upload_images(self, project_id: int, images: Mapping[str, bytes]) -> dict[str, str]:
-        """Upload PNGs, name → bytes; the address that each has in Label Studio."""
+        """Upload PNGs and JPEGs, name → bytes; the address that each has in Label Studio."""
         # Each needs a field of its own: of one field's files Label Studio keeps the last.
-        files = {name: (name, content, "image/png") for name, content in images.items()}
+        files = {name: (name, content, _media_type(name)) for name, content in images.items()}
         reply = self._json(
             "POST",
             f"/api/projects/{project_id}/import",
@@ -403,3 +409,7 @@ def _detail(response: httpx.Response) -> str:
         return ""
     detail = body.get("detail") if isinstance(body, dict) else None
     return f" ({str(detail)[:120]})" if detail else ""
+
+
+def _media_type(name: str) -> str:
+    return "image/png" if name.endswith(".png") else "image/jpeg"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-# Limits on what an archive may unfold to, checked before anything is read.
-_MAX_MEMBERS = 200_000
-_MAX_OBJECT_BYTES = 2 * 2**30
-_MAX_ARCHIVE_BYTES = 64 * 2**30
-_MAX_RATIO = 200  # a CT's empty air shrinks by 20 to 50
-_MAX_NESTING = 2
+from ..limits import Limits
+
 _ZIP_START = b"PK\x03\x04"
+
+# (path for the screen, content or None if it is to be read from the path, reason code of a problem)
+_Found = tuple[str, bytes | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -29,54 +28,65 @@ class SourceObject:
 
     number: int  # running over all sources, from 1
     path: str
-    content: bytes
+    content: bytes | None  # None: the file at `path` itself, which the worker reads
+    size_bytes: int = 0
     problem: str | None = None  # reason code
 
-    @property
-    def digest(self) -> str:
-        """First 12 hex digits of the content's SHA-256: names the object without its path."""
-        return hashlib.sha256(self.content).hexdigest()[:12] if self.content else "-"
 
-
-def iter_objects(sources: Sequence[Path]) -> Iterator[SourceObject]:
+def iter_objects(sources: Sequence[Path], limits: Limits | None = None) -> Iterator[SourceObject]:
     """All files of the sources in a stable order; links inside a folder are not followed.
 
-    A file that cannot be read, or an archive that is damaged or unfolds beyond the limits, is
-    yielded with its problem, and the rest goes on.
+    A DICOMDIR given by itself stands for the medium around it: its folder is walked, and the names
+    it lists, which are foreign input, are not followed. A file that cannot be read, or an archive
+    that is damaged or unfolds beyond the limits, is yielded with its problem, and the rest goes on.
     """
+    limits = limits or Limits()
     number = 0
     for source in sources:
-        for path, content, problem in _walk(source):
+        if source.name.upper() == "DICOMDIR" and source.is_file():
+            source = source.parent
+        for path, content, problem in _walk(source, limits):
             number += 1
-            yield SourceObject(number, path, content, problem)
+            size = len(content) if content is not None else _size(path)
+            yield SourceObject(number, path, content, size, problem)
 
 
-def _walk(source: Path) -> Iterator[tuple[str, bytes, str | None]]:
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _walk(source: Path, limits: Limits) -> Iterator[_Found]:
     if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                yield from _file(path)
+        for folder, folders, names in os.walk(source):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(folder, name)
+                if path.is_file() and not path.is_symlink():
+                    yield from _file(path, limits)
     elif source.is_file():
-        yield from _file(source)
+        yield from _file(source, limits)
     else:
         yield str(source), b"", "no-such-file"
 
 
-def _file(path: Path) -> Iterator[tuple[str, bytes, str | None]]:
+def _file(path: Path, limits: Limits) -> Iterator[_Found]:
     try:
         with path.open("rb") as stream:
             if stream.read(4) == _ZIP_START:
-                yield from _archive(stream, str(path), depth=1)
-            elif path.stat().st_size > _MAX_OBJECT_BYTES:
+                yield from _archive(stream, str(path), 1, limits)
+            elif path.stat().st_size > limits.object_bytes:
                 yield str(path), b"", "too-large"
             else:
-                yield str(path), path.read_bytes(), None
+                yield str(path), None, None
     except OSError:
         yield str(path), b"", "cannot-be-read"
 
 
-def _archive(stream: IO[bytes], path: str, depth: int) -> Iterator[tuple[str, bytes, str | None]]:
-    if depth > _MAX_NESTING:
+def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterator[_Found]:
+    if depth > limits.archive_nesting:
         yield path, b"", "nested-too-deep"
         return
     try:
@@ -86,7 +96,10 @@ def _archive(stream: IO[bytes], path: str, depth: int) -> Iterator[tuple[str, by
         return
     with archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
-        if len(members) > _MAX_MEMBERS or sum(m.file_size for m in members) > _MAX_ARCHIVE_BYTES:
+        if (
+            len(members) > limits.archive_members
+            or sum(m.file_size for m in members) > limits.archive_bytes
+        ):
             yield path, b"", "archive-too-large"
             return
         for member in members:
@@ -95,8 +108,9 @@ def _archive(stream: IO[bytes], path: str, depth: int) -> Iterator[tuple[str, by
             is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
             if is_link:
                 continue
-            if member.file_size > _MAX_OBJECT_BYTES or (
-                member.file_size > 2**20 and member.file_size > _MAX_RATIO * member.compress_size
+            if member.file_size > limits.object_bytes or (
+                member.file_size > 2**20
+                and member.file_size > limits.archive_ratio * member.compress_size
             ):
                 yield name, b"", "archive-too-large"
                 continue
@@ -114,6 +128,6 @@ def _archive(stream: IO[bytes], path: str, depth: int) -> Iterator[tuple[str, by
                 yield name, b"", "damaged-archive"
                 continue
             if content[:4] == _ZIP_START:
-                yield from _archive(io.BytesIO(content), name, depth + 1)
+                yield from _archive(io.BytesIO(content), name, depth + 1, limits)
             else:
                 yield name, content, None

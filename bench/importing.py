@@ -1,0 +1,163 @@
+"""How many slices a second the importer makes, beside the floor and beside a usual script.
+
+The series is plain CT, 512 x 512, 16 bits, uncompressed: pydicom's small CT enlarged, moved from
+slice to slice, with a scanner's noise. Rates are of the additional slices between a short and a
+long import, each a whole process, so that neither pays for starting Python; the floor is decoding
+and PNG encoding alone, in one process, with the importer's own encoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from importer.image_files import to_png
+
+from .peers import Peer, install, run
+
+_PEER = Peer(
+    "dicom-anonymizer 2.1.0 + Pillow",
+    "dicom-anonymizer==2.1.0 numpy pillow",
+    """
+import numpy, pydicom
+from PIL import Image
+from dicomanonymizer.simpledicomanonymizer import anonymize_dicom_file
+def convert(path, folder, name):
+    anonymize_dicom_file(path, os.path.join(folder, name))
+    dataset = pydicom.dcmread(os.path.join(folder, name))
+    values = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+    low = float(dataset.WindowCenter) - float(dataset.WindowWidth) / 2
+    shown = numpy.clip((values - low) / float(dataset.WindowWidth) * 255, 0, 255)
+    Image.fromarray(shown.astype(numpy.uint8)).save(os.path.join(folder, name + ".png"))
+""",
+)
+
+
+def write_series(folder: Path, count: int) -> None:
+    """A CT series of `count` slices of 512 x 512."""
+    folder.mkdir(parents=True)
+    dataset = dcmread(str(get_testdata_file("CT_small.dcm")))
+    small = dataset.pixel_array.astype(np.float32)
+    anatomy = cv2.resize(small, (512, 512), interpolation=cv2.INTER_CUBIC)
+    generator = np.random.default_rng(0)
+    noise = [generator.normal(0, 12, (512, 512)).astype(np.float32) for _ in range(4)]
+    dataset.Rows = dataset.Columns = 512
+    dataset.PixelSpacing = [0.7, 0.7]
+    dataset.WindowCenter, dataset.WindowWidth = 40, 400
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for number in range(count):
+        slope = 1 + 0.1 * np.sin(number / 20)
+        pixels = np.clip(anatomy * slope + noise[number % 4], 0, 4095).astype(np.int16)
+        dataset.PixelData = pixels.tobytes()
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=["quorum bench", str(number)])
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.InstanceNumber = number + 1
+        dataset.ImagePositionPatient = [0, 0, 1.5 * number]
+        dataset.save_as(folder / f"{number:05d}.dcm")
+
+
+def floor(source: Path, out: Path) -> float:
+    """Slices a second of decoding and encoding alone."""
+    files = sorted(source.iterdir())
+    started = time.perf_counter()
+    for file in files:
+        pixels = dcmread(file).pixel_array
+        shown = np.clip(pixels >> 3, 0, 255).astype(np.uint8)
+        (out / f"{file.stem}.png").write_bytes(to_png(shown))
+    return len(files) / (time.perf_counter() - started)
+
+
+def ours(source: Path, short: Path, scratch: Path, options: Sequence[str]) -> float:
+    """Slices a second of the importer, of what the long import has more than the short one."""
+
+    def seconds(folder: Path) -> float:
+        out = scratch / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(scratch / "copies", ignore_errors=True)
+        command = [sys.executable, "-m", "importer", "import", str(folder), "--json"]
+        command += ["--out", str(out), "--key", str(scratch / "key"), *options]
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        took = time.perf_counter() - started
+        report = json.loads(done.stdout)
+        if report["imported"] != len(list(folder.iterdir())):
+            raise RuntimeError(f"only {report['imported']} slices came in")
+        return took
+
+    more = len(list(source.iterdir())) - len(list(short.iterdir()))
+    return more / (seconds(source) - seconds(short))
+
+
+def peer(source: Path, scratch: Path, environments: Path) -> float:
+    """Slices a second of a loop over dicom-anonymizer and Pillow."""
+    done = run(_PEER, install(_PEER, environments), source, scratch / "peer", scratch)
+    if done.failed or not done.converted:
+        raise RuntimeError(f"{_PEER.name} failed on {done.failed} files")
+    return done.converted / done.convert_s
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of ``./quorum bench import``; its exit status."""
+    parser = argparse.ArgumentParser(prog="quorum bench import", description=__doc__)
+    parser.add_argument("--slices", type=int, default=800, help="of the series (%(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="of each row (%(default)s)")
+    parser.add_argument("--no-peer", action="store_true", help="leave the peer out")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args(argv)
+    environments = Path(os.environ.get("QUORUM_DATA_DIR") or ".quorum") / "peers"
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        source, short, few = scratch / "ct", scratch / "short", scratch / "few"
+        write_series(source, arguments.slices)
+        for part, count in ((short, 100), (few, 60)):
+            part.mkdir()
+            for file in sorted(source.iterdir())[:count]:
+                os.link(file, part / file.name)
+        (scratch / "floor").mkdir()
+        one, two = ["--workers", "1"], ["--workers", "2"]
+        off = ["--burned-in", "off"]
+        rows: dict[str, Callable[[], float]] = {
+            "floor: decode and encode, 1 core": lambda: floor(source, scratch / "floor"),
+            "importer, 1 worker, text in pixels not looked for": lambda: ours(
+                source, short, scratch, [*one, *off]
+            ),
+            "importer, 1 worker": lambda: ours(source, short, scratch, one),
+            "importer, 2 workers": lambda: ours(source, short, scratch, two),
+            "importer, 1 worker, with DICOM copies": lambda: ours(
+                source, short, scratch, [*one, "--dicom-out", str(scratch / "copies")]
+            ),
+        }
+        if not arguments.no_peer:
+            rows[_PEER.name] = lambda: peer(few, scratch, environments)
+        measured: dict[str, list[float]] = {name: [] for name in rows}
+        for _ in range(arguments.runs):  # in turn: what else the machine does meets all alike
+            for name, measure in rows.items():
+                measured[name].append(measure())
+    bottom = measured["floor: decode and encode, 1 core"]
+    print(f"{arguments.slices} slices, {os.cpu_count()} cores, median of {arguments.runs} runs\n")
+    print("| | slices/s | of the floor |\n|---|---|---|")
+    for name, rates in measured.items():
+        share = statistics.median(a / b for a, b in zip(rates, bottom, strict=True))
+        print(f"| {name} | {statistics.median(rates):.0f} | {share:.2f} |")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,22 @@
+"""Text burned into pixels: how carefully to look, where it stands, and its removal."""
+
+from __future__ import annotations
+
+from .boxes import Box, blacken
+from .clean import Cleaned, clean
+from .rules import Care, Verdict, care_for
+from .text import OcrMissingError, cheap_boxes, ocr_boxes, text_boxes
+
+__all__ = [
+    "Box",
+    "Care",
+    "Cleaned",
+    "OcrMissingError",
+    "Verdict",
+    "blacken",
+    "care_for",
+    "cheap_boxes",
+    "clean",
+    "ocr_boxes",
+    "text_boxes",
+]

@@ -1,0 +1,198 @@
+"""The output folder: images, the journal of what was imported, and tasks.json made from it.
+
+The journal is appended to as objects are done, one JSON line a slice, so that an import that was
+cut short goes on where it stopped and 100,000 slices need no memory. tasks.json is written from it
+at the end, series by series, with positions relative to each series.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+_JOURNAL = ".import.jsonl"
+
+
+class TasksError(RuntimeError):
+    """The output folder cannot be used; the message names the file and the remedy."""
+
+
+class Journal:
+    """The slices in an output folder. Raises TasksError if its journal is damaged or of another
+    recipe, OSError if the folder cannot be written.
+    """
+
+    def __init__(self, out: Path, recipe: Mapping[str, Any]) -> None:
+        self._out = out
+        self._path = out / _JOURNAL
+        self.known: dict[str, None] = {}  # slices, in the order of import
+        self._places: dict[str, list[tuple[float | None, int, int]]] = {}  # by series
+        self._origins: dict[str, float] = {}
+        (out / "images").mkdir(parents=True, exist_ok=True)
+        self._lock = (out / ".import.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TasksError(f"another import into {out} is running: wait for it") from None
+        for left in (out / "images").glob(".*.part"):  # of workers that were killed
+            left.unlink(missing_ok=True)
+        length = self._read(recipe)
+        if self._path.exists():
+            os.truncate(self._path, length)  # a line that a crash cut short
+        self._stream: IO[bytes] = self._path.open("ab")
+        if length == 0:
+            if (out / "tasks.json").exists():
+                raise TasksError(
+                    f"{out / 'tasks.json'} is not of this importer: move it away and import again"
+                )
+            self._append({"recipe": dict(recipe)})
+
+    def _read(self, recipe: Mapping[str, Any]) -> int:
+        """Index the journal; the length of its complete lines in bytes."""
+        offset = 0
+        try:
+            with self._path.open("rb") as stream:
+                for line in stream:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._index(json.loads(line), offset, recipe)
+                    offset += len(line)
+        except FileNotFoundError:
+            return 0
+        except (ValueError, KeyError, TypeError):
+            raise TasksError(
+                f"{self._path} is damaged: move {self._out} away and import again"
+            ) from None
+        return offset
+
+    def _index(self, entry: Any, offset: int, recipe: Mapping[str, Any]) -> None:
+        if "recipe" in entry:
+            if entry["recipe"] != dict(recipe):
+                raise TasksError(
+                    f"{self._out} was made with other windows, frames or image format: "
+                    "use the same options, or another --out"
+                )
+        elif "origin" in entry:
+            self._origins[entry["series"]] = float(entry["origin"])
+        else:
+            data = entry["data"]
+            place = (entry["position"], int(data.get("frame", 0)), offset)
+            self._places.setdefault(data["series"], []).append(place)
+            self.known[data["slice"]] = None
+
+    def add(self, data: Mapping[str, Any], position_mm: float | None) -> None:
+        """Note a slice whose images are on the disk; one that is known already is left out."""
+        if data["slice"] in self.known:
+            return
+        self._append({"data": dict(data), "position": position_mm})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        offset = self._stream.tell()
+        self._stream.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._index(entry, offset, entry.get("recipe", {}))
+
+    def flush(self) -> None:
+        """Bring what was noted to the disk."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Write tasks.json, and close."""
+        for series, places in self._places.items():
+            known = [position for position, _, _ in places if position is not None]
+            if known and series not in self._origins:
+                # Kept: slices that come later must not move those that are tasks already.
+                self._append({"series": series, "origin": min(known)})
+        self.flush()
+        write_atomically(self._out / "tasks.json", _as_list(self.tasks()))
+        self._stream.close()
+        self._lock.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Also after a failure what was imported is listed, unless the disk refuses."""
+        if failure[0] is None:
+            self.close()
+            return
+        with contextlib.suppress(OSError):
+            self.close()
+
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        """All tasks of the folder, series by series in the order of their positions.
+
+        Positions are in mm from the series' lowest slice of its first import: the absolute ones
+        are the table's.
+        """
+        self._stream.flush()
+        with self._path.open("rb") as stream:
+            for series, places in self._places.items():
+                origin = self._origins.get(series)
+                for _, _, offset in sorted(places, key=lambda p: (p[0] is None, p)):
+                    stream.seek(offset)
+                    entry = json.loads(stream.readline())
+                    data = entry["data"]
+                    if entry["position"] is not None and origin is not None:
+                        data["slice_position_mm"] = round(entry["position"] - origin, 3)
+                    yield {"data": data}
+
+
+def _as_list(tasks: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    first = True
+    for task in tasks:
+        yield (b"[\n" if first else b",\n") + json.dumps(task).encode()
+        first = False
+    yield b"[]\n" if first else b"\n]\n"
+
+
+def read_tasks(out: Path) -> list[dict[str, Any]]:
+    """The tasks in a folder's tasks.json. Raises TasksError if it is damaged."""
+    path = out / "tasks.json"
+    try:
+        tasks = json.loads(path.read_bytes())
+        if isinstance(tasks, list) and all(task["data"]["slice"] for task in tasks):
+            return tasks
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise TasksError(f"{path} is not a list of tasks: move it away and import again")
+
+
+def iter_tasks(out: Path) -> Iterator[dict[str, Any]]:
+    """The tasks in a folder's tasks.json, one in memory at a time: it holds one a line.
+
+    Raises TasksError if it is damaged or of another program.
+    """
+    path = out / "tasks.json"
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                text = line.strip().rstrip(b",")
+                if text not in (b"[", b"]", b"[]"):
+                    task = json.loads(text)
+                    task["data"]["slice"]
+                    yield task
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        raise TasksError(f"{path} is damaged: move {out} away and import again") from None
+
+
+def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file under a temporary name beside it, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as stream:
+            for part in (content,) if isinstance(content, bytes) else content:
+                stream.write(part)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,117 @@
+"""The way back from pseudonyms to patients: an encrypted file beside the hospital's key.
+
+Each line is a Fernet token (AES-128-CBC with HMAC-SHA256, encrypted then authenticated) of a batch
+of entries; its key is derived from the hospital's by HKDF (RFC 5869), so that whoever holds the
+vault alone learns nothing. Lines are appended as an import goes; one that a crash cut short is
+passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+Entry = Mapping[str, Any]
+_BATCH = 500
+
+
+class VaultError(RuntimeError):
+    """The vault cannot be read; the message says why and the remedy."""
+
+
+def vault_of(key_file: Path) -> Path:
+    """Where the vault of a key file lies: beside it."""
+    return key_file.with_name(f"{key_file.stem}.vault")
+
+
+class Vault:
+    """A vault file under a hospital's key; made when the first entries are kept."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._path = path
+        self._fernet = Fernet(_derived(key))
+        self._waiting: dict[str, Entry] = {}
+        self._kept: set[str] = set()
+
+    def keep(self, pseudonym: str, entry: Entry) -> None:
+        """Remember whom or what a pseudonym stands for; written a batch at a time."""
+        if pseudonym in self._kept or pseudonym in self._waiting:
+            return
+        self._waiting[pseudonym] = entry
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring what was kept to the disk. Raises OSError."""
+        if not self._waiting:
+            return
+        packed = zlib.compress(json.dumps(self._waiting, default=str).encode())
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "rb+") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            torn = b""
+            if size:
+                stream.seek(size - 1)
+                torn = b"" if stream.read(1) == b"\n" else b"\n"
+            stream.write(torn + self._fernet.encrypt(packed) + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._kept.update(self._waiting)
+        self._waiting.clear()
+
+    def load(self) -> None:
+        """Know what is kept already, so that it is not written again. Raises VaultError."""
+        self._kept.update(pseudonym for pseudonym, _ in self.entries())
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """All pseudonyms and what they stand for.
+
+        Raises VaultError if the key is another than the one it was written with.
+        """
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        readable = 0
+        for line in lines:
+            try:
+                batch = json.loads(zlib.decompress(self._fernet.decrypt(line)))
+            except (InvalidToken, ValueError, zlib.error):
+                continue
+            readable += 1
+            yield from batch.items()
+        if lines and not readable:
+            raise VaultError(
+                f"{self._path} was not written with this key: give the key file that lies beside "
+                "it in your backup"
+            )
+
+    def reveal(self, pseudonyms: Collection[str]) -> dict[str, Entry]:
+        """What some pseudonyms stand for; unknown ones are left out. Raises VaultError."""
+        wanted = set(pseudonyms)
+        return {pseudonym: entry for pseudonym, entry in self.entries() if pseudonym in wanted}
+
+    def rewrite(self, key: bytes) -> None:
+        """Encrypt the vault anew under another key, replacing the file at once."""
+        other = Vault(self._path.with_name(f".{self._path.name}.part"), key)
+        other._path.unlink(missing_ok=True)
+        for pseudonym, entry in self.entries():
+            other.keep(pseudonym, entry)
+        other.flush()
+        if other._path.exists():
+            os.replace(other._path, self._path)
+        self._fernet = other._fernet
+
+
+def _derived(key: bytes) -> bytes:
+    derived = HKDF(SHA256(), 32, salt=None, info=b"quorum importer vault").derive(key)
+    return base64.urlsafe_b64encode(derived)

@@ -1,0 +1,21 @@
+"""What pydicom bundles, and how tests read it."""
+
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from importer.decode import frames
+
+KEY = b"k" * 32
+CT, MR = get_testdata_file("CT_small.dcm"), get_testdata_file("MR_small.dcm")
+
+
+def bundled(name):
+    """Path of a file inside pydicom's package, None if this version has it no more."""
+    return get_testdata_file(name, download=False)
+
+
+def decoded(path):
+    """The single frame of a file, and its data set."""
+    dataset = dcmread(path)
+    (pixels,) = frames(dataset)
+    return pixels, dataset

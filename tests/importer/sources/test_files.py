@@ -1,0 +1,83 @@
+"""Files, folders, media and hostile archives."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from importer.limits import Limits
+from importer.sources import iter_objects
+
+from ..files import CT, MR
+
+
+def listed(*sources, limits=None):
+    return [(Path(o.path).name, o.problem) for o in iter_objects(sources, limits)]
+
+
+def zipped(*members, compression=zipfile.ZIP_DEFLATED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_a_medium_is_walked_whole_and_what_its_directory_names_is_not_followed(tmp_path):
+    (tmp_path / "DICOM" / "A").mkdir(parents=True)
+    (tmp_path / "DICOMDIR").write_bytes(b"names ../../etc/passwd")
+    (tmp_path / "DICOM" / "A" / "I1").write_bytes(Path(CT).read_bytes())
+    found = listed(tmp_path / "DICOMDIR")
+    assert found == [("DICOMDIR", None), ("I1", None)]
+
+
+def test_files_come_in_one_order_and_links_are_not_followed(tmp_path):
+    for name in ("b", "a", "c"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "link").symlink_to(MR)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert listed(tmp_path) == [("a", None), ("b", None), ("c", None)]
+
+
+def test_plain_files_are_left_to_the_worker_to_read():
+    (found,) = iter_objects([Path(CT)])
+    assert found.content is None and found.size_bytes == Path(CT).stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("members", "limits", "problem"),
+    [
+        ([("a", b"\0" * 2**22)], Limits(), "archive-too-large"),  # its ratio
+        ([("a", bytes(range(256)))] , Limits(object_bytes=100), "archive-too-large"),
+        ([("a", b"1"), ("b", b"2")], Limits(archive_members=1), "archive-too-large"),
+        ([("a", b"1" * 50), ("b", b"2" * 51)], Limits(archive_bytes=100), "archive-too-large"),
+        ([("a.zip", zipped(("b.zip", zipped(("c.zip", zipped(("d", b"x")))))))], Limits(),
+         "nested-too-deep"),
+    ],
+)  # fmt: skip
+def test_a_bomb_is_refused_before_it_unfolds(tmp_path, members, limits, problem):
+    (tmp_path / "bomb.zip").write_bytes(zipped(*members))
+    assert [found for _, found in listed(tmp_path / "bomb.zip", limits=limits)] == [problem]
+
+
+def test_a_size_that_lies_does_not_unfold_further(tmp_path):
+    content = bytearray(zipped(("a", b"\0" * 2**20), compression=zipfile.ZIP_DEFLATED))
+    central = content.index(b"PK\x01\x02")
+    content[central + 24 : central + 28] = (1000).to_bytes(4, "little")  # uncompressed size
+    (tmp_path / "lies.zip").write_bytes(content)
+    (found,) = iter_objects([tmp_path / "lies.zip"])
+    assert found.problem == "damaged-archive" or len(found.content) <= 1001
+
+
+def test_a_member_that_climbs_out_is_only_read(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.zip").write_bytes(zipped(("../../evil", b"x"), ("/etc/evil", b"y")))
+    assert [found.content for found in iter_objects([tmp_path / "in"])] == [b"x", b"y"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"in", "a.zip"}
+
+
+def test_an_encrypted_or_damaged_archive_is_told_and_the_rest_goes_on(tmp_path):
+    (tmp_path / "1.zip").write_bytes(b"PK\x03\x04" + b"\0" * 40)
+    (tmp_path / "2").write_bytes(b"x")
+    assert listed(tmp_path) == [("1.zip", "damaged-archive"), ("2", None)]

@@ -1,0 +1,67 @@
+"""The importer's commands."""
+
+import json
+
+import pytest
+
+from importer.cli import main
+
+from .files import CT, MR, bundled
+
+
+def run(command, *arguments):
+    return main([command, *map(str, arguments)])
+
+
+@pytest.fixture
+def places(tmp_path):
+    return ["--out", tmp_path / "out", "--key", tmp_path / "importer.key"]
+
+
+def test_the_command_says_what_it_did_and_how_it_ended(tmp_path, places, capsys):
+    assert run("import", CT, *places) == 0
+    assert "1 slices imported" in capsys.readouterr().out
+    other = ["--out", tmp_path / "o2", *places[2:]]
+    assert run("import", tmp_path / "missing", *other) == 2
+    assert "no-such-file" in capsys.readouterr().out
+    assert run("import", CT, *places, "--accept", "XX") == 2
+    (tmp_path / "out" / ".import.jsonl").write_text("{\n")
+    assert run("import", CT, *places) == 2
+    assert "move" in capsys.readouterr().err
+
+
+def test_a_dry_run_reports_and_writes_nothing(tmp_path, places, capsys):
+    assert run("import", CT, MR, bundled("rtstruct.dcm"), *places, "--dry-run", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["imported"] == 2 and report["dry_run"]
+    assert report["dropped"]["PatientName"] == 2
+    assert report["without_pixels"] == {"RT Structure Set Storage": 1}
+    assert {path.name for path in tmp_path.iterdir()} == {"importer.key"}
+
+
+def test_the_vault_gives_the_patient_back_to_the_key_s_holder(tmp_path, places, capsys):
+    run("import", CT, *places)
+    (task,) = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    capsys.readouterr()
+    assert run("reveal", task["data"]["patient"], *places[2:]) == 0
+    (entry,) = json.loads(capsys.readouterr().out).values()
+    assert entry["patient_id"] == "1CT1" and "CompressedSamples" in entry["name"]
+    assert run("reveal", "0" * 20, *places[2:]) == 1
+    assert run("reveal", "0" * 20, "--key", tmp_path / "none.key") == 2
+    assert not (tmp_path / "none.key").exists()
+
+
+def test_after_a_rotation_old_pseudonyms_are_still_revealed(tmp_path, places, capsys):
+    run("import", CT, *places)
+    (task,) = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert run("rotate-key", *places[2:]) == 0
+    capsys.readouterr()
+    assert run("reveal", task["data"]["patient"], *places[2:]) == 0
+    assert "1CT1" in capsys.readouterr().out
+    assert run("rotate-key", *places[2:]) == 2  # the old key must be put away first
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"]])
+def test_an_unknown_command_is_told(arguments, capsys):
+    assert main(arguments) == 2
+    assert "usage" in capsys.readouterr().err

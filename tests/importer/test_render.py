@@ -1,0 +1,115 @@
+"""Stored values as displayed."""
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_modality_lut
+
+from importer.render import render, square
+
+from .files import CT, decoded
+
+
+def test_a_window_maps_its_ends_to_black_and_white():
+    pixels, dataset = decoded(CT)
+    dataset.WindowCenter, dataset.WindowWidth = "40", "400"
+    values = apply_modality_lut(pixels, dataset)
+    image = render(pixels, dataset)
+    low, high = 40 - 0.5 - 399 / 2, 40 - 0.5 + 399 / 2
+    assert (image[values <= low] == 0).all() and (image[values >= high] == 255).all()
+    inside = (values > low) & (values < high)
+    expected = (values[inside] - low) / (high - low) * 255
+    assert np.abs(image[inside] - expected).max() <= 0.5
+
+
+def test_monochrome1_is_inverted():
+    pixels, dataset = decoded(CT)
+    plain = render(pixels, dataset)
+    dataset.PhotometricInterpretation = "MONOCHROME1"
+    assert np.array_equal(render(pixels, dataset), 255 - plain)
+
+
+def test_padding_is_black_and_does_not_shift_the_greys():
+    pixels, dataset = decoded(CT)
+    dataset.PixelPaddingValue = -2000
+    plain = render(pixels, dataset)
+    padded = pixels.copy()
+    padded[:20] = -2000
+    image = render(padded, dataset)
+    assert (image[:20] == 0).all()
+    assert np.abs(image[20:].astype(int) - plain[20:]).max() < 25
+
+
+def test_the_table_and_the_slow_way_show_the_same():
+    pixels, dataset = decoded(CT)
+    for window in ("header", "auto", "lung"):
+        quick = render(pixels, dataset, 0, window).astype(int)
+        slow = render(pixels.astype(np.int32), dataset, 0, window)
+        assert np.abs(quick - slow).max() <= 1
+
+
+def test_presets_are_hounsfield_units_and_for_ct_alone():
+    pixels, dataset = decoded(CT)
+    values = apply_modality_lut(pixels, dataset)
+    lung = render(pixels, dataset, 0, "lung")
+    assert (lung[values <= -1350] == 0).all() and (lung[values >= 150] == 255).all()
+    dataset.Modality = "MR"
+    assert np.array_equal(render(pixels, dataset, 0, "lung"), render(pixels, dataset))
+    with pytest.raises(ValueError, match="choose of"):
+        render(pixels, dataset, 0, "nonsense")
+
+
+def test_a_sigmoid_window_is_no_straight_line():
+    pixels, dataset = decoded(CT)
+    dataset.WindowCenter, dataset.WindowWidth = "40", "400"
+    straight = render(pixels, dataset)
+    dataset.VOILUTFunction = "SIGMOID"
+    curved = render(pixels, dataset)
+    values = apply_modality_lut(pixels, dataset)
+    expected = 255 / (1 + np.exp(-4 * (values - 40) / 400))
+    assert np.abs(curved - expected).max() <= 0.5
+    assert not np.array_equal(curved, straight)
+
+
+def test_a_frame_of_an_enhanced_instance_has_its_own_rescale_and_window():
+    dataset = Dataset()
+    dataset.PhotometricInterpretation, dataset.Modality = "MONOCHROME2", "MR"
+    dataset.PerFrameFunctionalGroupsSequence = [_groups(0.0), _groups(100.0)]
+    pixels = np.full((2, 2), 50, np.uint16)
+    assert render(pixels, dataset, 0)[0, 0] < render(pixels, dataset, 1)[0, 0]
+
+
+def _groups(intercept):
+    rescale, window, group = Dataset(), Dataset(), Dataset()
+    rescale.RescaleSlope, rescale.RescaleIntercept = 1.0, intercept
+    window.WindowCenter, window.WindowWidth = 100.0, 200.0
+    group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [rescale], [window]
+    return group
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", "<i2", ">i2", "i4", "f4"])
+def test_every_stored_type_is_shown_alike(dtype):
+    dataset = Dataset()
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.WindowCenter, dataset.WindowWidth = "50.5", "101"
+    pixels = np.arange(0, 100, dtype=np.int64).reshape(10, 10).astype(dtype)
+    image = render(pixels, dataset)
+    assert image[0, 0] == 0 and image[9, 9] == pytest.approx(252, abs=3)
+    assert (np.diff(image.ravel().astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "shape"),
+    [
+        ("PixelSpacing", ["2.0", "1.0"], (40, 30)),
+        ("PixelSpacing", ["1.0", "3.0"], (20, 90)),
+        ("PixelAspectRatio", ["2", "1"], (40, 30)),
+        ("PixelSpacing", ["1.0", "1.001"], (20, 30)),
+        ("PixelSpacing", ["1.0", "1000"], (20, 30)),
+        ("PixelSpacing", ["0", "0"], (20, 30)),
+    ],
+)
+def test_pixels_are_shown_square(keyword, value, shape):
+    dataset = Dataset()
+    setattr(dataset, keyword, value)
+    assert square(np.zeros((20, 30), np.uint8), dataset).shape == shape

@@ -1,0 +1,44 @@
+"""An import that is killed in the middle."""
+
+import json
+import subprocess
+import sys
+import time
+
+import psutil
+from pydicom import dcmread
+
+from .files import CT
+
+COUNT = 300
+
+
+def test_a_killed_import_goes_on_where_it_stopped_and_leaves_no_process(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    dataset = dcmread(CT)
+    for number in range(COUNT):
+        dataset.SOPInstanceUID = f"1.2.3.{number + 1}"
+        dataset.ImagePositionPatient = [0, 0, number]
+        dataset.save_as(source / f"{number:03d}")
+    command = [sys.executable, "-m", "importer", "import", source, "--out", out, "--json"]
+    command += ["--key", tmp_path / "key", "--workers", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as first:
+        images = out / "images"
+        while not (images.is_dir() and len(list(images.iterdir())) > 20):
+            assert first.poll() is None, "it ended before it could be killed"
+            time.sleep(0.005)
+        children = psutil.Process(first.pid).children(recursive=True)
+        first.kill()
+    made = {path.name for path in images.iterdir() if path.suffix == ".png"}
+    assert 20 < len(made) < COUNT
+    _, left = psutil.wait_procs(children, timeout=20)
+    assert not left
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["imported"] + report["already_there"] == COUNT
+    tasks = json.loads((out / "tasks.json").read_text())
+    positions = [task["data"]["slice_position_mm"] for task in tasks]
+    assert positions == [float(n) for n in range(COUNT)]
+    assert len(list(images.iterdir())) == COUNT  # and nothing half written

@@ -1,0 +1,68 @@
+"""The encrypted way back."""
+
+import stat
+
+import pytest
+
+from importer.vault import Vault, VaultError, vault_of
+
+KEY, OTHER = b"k" * 32, b"o" * 32
+
+
+def filled(path, count=3, key=KEY):
+    vault = Vault(path, key)
+    for n in range(count):
+        vault.keep(f"{n:020x}", {"kind": "patient", "name": f"Müller^{n}"})
+    vault.flush()
+    return vault
+
+
+def test_what_is_kept_is_found_again_and_unreadable_without_the_key(tmp_path):
+    path = vault_of(tmp_path / "importer.key")
+    filled(path, 1200)
+    assert Vault(path, KEY).reveal([f"{7:020x}"]) == {
+        f"{7:020x}": {"kind": "patient", "name": "Müller^7"}
+    }
+    assert len(dict(Vault(path, KEY).entries())) == 1200
+    assert b"ller" not in path.read_bytes()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(VaultError, match="not written with this key"):
+        list(Vault(path, OTHER).entries())
+
+
+def test_what_is_known_is_not_written_again(tmp_path):
+    filled(tmp_path / "v")
+    size = (tmp_path / "v").stat().st_size
+    again = Vault(tmp_path / "v", KEY)
+    again.load()
+    again.keep(f"{1:020x}", {})
+    again.flush()
+    assert (tmp_path / "v").stat().st_size == size
+
+
+def test_a_line_that_a_crash_cut_short_loses_only_itself(tmp_path):
+    path = tmp_path / "v"
+    filled(path)
+    with path.open("ab") as stream:
+        stream.write(b"gAAAAABtorn")
+    later = Vault(path, KEY)
+    later.keep("f" * 20, {"kind": "study"})
+    later.flush()
+    assert len(dict(Vault(path, KEY).entries())) == 4
+
+
+def test_a_tampered_line_is_not_believed(tmp_path):
+    path = tmp_path / "v"
+    filled(path)
+    content = bytearray(path.read_bytes())
+    content[60] = ord("A") if content[60] != ord("A") else ord("B")
+    path.write_bytes(bytes(content))
+    with pytest.raises(VaultError):
+        list(Vault(path, KEY).entries())
+
+
+def test_under_a_new_key_the_vault_still_knows_all(tmp_path):
+    filled(tmp_path / "v").rewrite(OTHER)
+    assert len(dict(Vault(tmp_path / "v", OTHER).entries())) == 3
+    with pytest.raises(VaultError):
+        list(Vault(tmp_path / "v", KEY).entries())
