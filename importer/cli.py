@@ -12,18 +12,26 @@ from pathlib import Path
 
 from . import import_objects, release
 from . import quarantine as quarantined
-from .deidentify import MODALITIES
-from .image_files import FORMATS
 from .journal import TasksError, iter_tasks
 from .keys import KeyFileError, load_or_make_key, rotate
-from .limits import Limits, LimitsError
+from .limits import LimitsError
 from .objects import OutOfSpace
-from .recipe import BurnedIn, Recipe
+from .options import (
+    add_key_option,
+    add_making_options,
+    add_sending_options,
+    box,
+    data_folder,
+    key_file,
+    out_folder,
+    pair,
+    quarantine_folder,
+    recipe_of,
+)
 from .report import ImportReport
 from .sources import dicomweb_objects, iter_objects
 from .tasks import StorageError, send
 from .vault import Vault, VaultError, vault_of
-from .windows import HEADER, NAMES, asked_for
 
 _EXPECTED = (KeyFileError, VaultError, TasksError, StorageError, LimitsError, ValueError)
 
@@ -62,8 +70,8 @@ def import_command(argv: Sequence[str]) -> int:
         nargs="+",
         help="DICOM files, folders, zips, DICOMDIR media, or a DICOMweb server's https:// address",
     )
-    _making_options(parser)
-    _sending_options(parser)
+    add_making_options(parser)
+    add_sending_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="report, and write nothing")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--study", help="of a DICOMweb server: one study by its UID")
@@ -73,19 +81,19 @@ def import_command(argv: Sequence[str]) -> int:
         action="append",
         default=[],
         metavar="KEYWORD=VALUE",
-        type=_pair,
+        type=pair,
         help="of a DICOMweb server: what matches, Modality=MR, StudyDate=20260101-",
     )
     arguments = parser.parse_args(argv)
-    return _guarded("import", _out(arguments), lambda: _import(arguments))
+    return _guarded("import", out_folder(arguments), lambda: _import(arguments))
 
 
 def _import(arguments: argparse.Namespace) -> int:
     remote = [s for s in arguments.source if s.startswith(("http://", "https://"))]
     if remote and len(remote) < len(arguments.source):
         raise ValueError("name files or a DICOMweb server, not both in one import")
-    out, progress = _out(arguments), sys.stderr.isatty()
-    recipe = _recipe(arguments)
+    out, progress = out_folder(arguments), sys.stderr.isatty()
+    recipe = recipe_of(arguments)
     if remote:
         query = dict(pair.split("=", 1) for pair in arguments.query)
         objects = dicomweb_objects(
@@ -101,7 +109,7 @@ def _import(arguments: argparse.Namespace) -> int:
         objects,
         out,
         recipe,
-        vault_of(_key(arguments)),
+        vault_of(key_file(arguments)),
         workers=arguments.workers,
         progress=progress,
     )
@@ -123,17 +131,17 @@ def release_command(argv: Sequence[str]) -> int:
         "--black-out",
         action="append",
         default=[],
-        type=_box,
+        type=box,
         metavar="TOP,LEFT,BOTTOM,RIGHT",
         help="black out this box of pixels too",
     )
     parser.add_argument("--refuse", action="store_true", help="delete them: they never leave")
-    _making_options(parser)
-    _sending_options(parser)
+    add_making_options(parser)
+    add_sending_options(parser)
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        folder = _quarantine(arguments)
+        folder = quarantine_folder(arguments)
         waiting = [entry.instance for entry in quarantined.held(folder)]
         if not arguments.instance:
             sheet = quarantined.write_contact_sheet(folder)
@@ -146,14 +154,14 @@ def release_command(argv: Sequence[str]) -> int:
             return 0
         report = release(
             chosen,
-            _out(arguments),
-            _recipe(arguments),
-            vault_of(_key(arguments)),
+            out_folder(arguments),
+            recipe_of(arguments),
+            vault_of(key_file(arguments)),
             as_original=arguments.as_what == "original",
         )
         return _finish(arguments, report, "release")
 
-    return _guarded("release", _out(arguments), run)
+    return _guarded("release", out_folder(arguments), run)
 
 
 def reveal_command(argv: Sequence[str]) -> int:
@@ -161,11 +169,11 @@ def reveal_command(argv: Sequence[str]) -> int:
     parser = _parser("reveal")
     parser.add_argument("pseudonym", nargs="*", help="all, if none is given")
     parser.add_argument("--vault", type=Path, help="if it does not lie beside the key")
-    _key_option(parser)
+    add_key_option(parser)
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        key = _key(arguments)
+        key = key_file(arguments)
         if not key.exists():  # never make one here: it could not open anything
             raise KeyFileError(f"there is no key file {key}")
         vault = Vault(arguments.vault or vault_of(key), load_or_make_key(key))
@@ -182,11 +190,11 @@ def reveal_command(argv: Sequence[str]) -> int:
 def rotate_command(argv: Sequence[str]) -> int:
     """Replace the hospital's key, and encrypt the vault under the new one."""
     parser = _parser("rotate-key")
-    _key_option(parser)
+    add_key_option(parser)
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        path = _key(arguments)
+        path = key_file(arguments)
         Vault(vault_of(path), load_or_make_key(path)).load()  # readable, or nothing is touched
         old, new = rotate(path)
         Vault(vault_of(path), old).rewrite(new)
@@ -209,21 +217,21 @@ def receive_command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--allow", action="append", default=[], metavar="AE", help="a calling AE title; default any"
     )
-    _making_options(parser)
-    _sending_options(parser)
+    add_making_options(parser)
+    add_sending_options(parser)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     arguments = parser.parse_args(argv)
 
     def run() -> int:
         from .sources.receiver import ReceiverError, receive
 
-        recipe = _recipe(arguments)  # wrong options are told before the port is opened
+        recipe = recipe_of(arguments)  # wrong options are told before the port is opened
 
         def imported(batch: Path) -> None:
             objects = iter_objects([batch], recipe.limits)
-            vault = vault_of(_key(arguments))
+            vault = vault_of(key_file(arguments))
             workers = arguments.workers
-            report = import_objects(objects, _out(arguments), recipe, vault, workers=workers)
+            report = import_objects(objects, out_folder(arguments), recipe, vault, workers=workers)
             unreadable = [Path(problem.path) for problem in report.unreadable]
             _finish(arguments, report, "receive")
             failed = batch.parent / "failed"
@@ -234,7 +242,7 @@ def receive_command(argv: Sequence[str]) -> int:
 
         try:
             receive(
-                arguments.inbox or _data() / "inbox",
+                arguments.inbox or data_folder() / "inbox",
                 arguments.port,
                 arguments.ae_title,
                 arguments.host,
@@ -249,7 +257,7 @@ def receive_command(argv: Sequence[str]) -> int:
             raise ValueError(str(error)) from None
         return 0
 
-    return _guarded("receive", _out(arguments), run)
+    return _guarded("receive", out_folder(arguments), run)
 
 
 def _finish(arguments: argparse.Namespace, report: ImportReport, command: str) -> int:
@@ -293,147 +301,9 @@ def _send(arguments: argparse.Namespace, report: ImportReport, command: str) -> 
     return True
 
 
-def _recipe(arguments: argparse.Namespace) -> Recipe:
-    return Recipe(
-        key=load_or_make_key(_key(arguments)),
-        images=_out(arguments) / "images",
-        windows=_windows(arguments),
-        image_format=arguments.format,
-        frame_step=arguments.frame_step,
-        square_pixels=not arguments.keep_pixels,
-        burned_in=BurnedIn(arguments.burned_in),
-        accept=frozenset(_accept(arguments)),
-        copies=arguments.dicom_out,
-        quarantine=_quarantine(arguments),
-        black_out=tuple(getattr(arguments, "black_out", ())),
-        dry_run=getattr(arguments, "dry_run", False),
-        limits=Limits.from_environment(),
-    )
-
-
-def _pair(text: str) -> str:
-    if not text.partition("=")[1]:
-        raise argparse.ArgumentTypeError("give it as KEYWORD=VALUE")
-    return text
-
-
-def _box(text: str) -> tuple[int, int, int, int]:
-    try:
-        top, left, bottom, right = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError("give four numbers of pixels, 0,0,20,100") from None
-    if not (0 <= top < bottom and 0 <= left < right):
-        raise argparse.ArgumentTypeError("top must be above bottom, left must be left of right")
-    return top, left, bottom, right
-
-
-def _data() -> Path:
-    return Path(os.environ.get("QUORUM_DATA_DIR") or ".quorum")
-
-
-def _out(arguments: argparse.Namespace) -> Path:
-    return Path(arguments.out or _data() / "import")
-
-
-def _key(arguments: argparse.Namespace) -> Path:
-    given = arguments.key or os.environ.get("QUORUM_KEY_FILE") or _data() / "importer.key"
-    return Path(given)
-
-
-def _quarantine(arguments: argparse.Namespace) -> Path:
-    return Path(arguments.quarantine or _key(arguments).with_name("quarantine"))
-
-
-def _windows(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """As named; else what the label config shows; else the headers' own."""
-    if arguments.window:
-        return tuple(arguments.window)
-    if arguments.label_config:
-        return asked_for(arguments.label_config.read_text())
-    return (HEADER,)
-
-
-def _accept(arguments: argparse.Namespace) -> set[str]:
-    accept = {str(modality).upper() for modality in arguments.accept}
-    if unknown := accept - MODALITIES:
-        raise ValueError(f"{unknown.pop()} is no DICOM modality")
-    return accept
-
-
 def _parser(command: str) -> argparse.ArgumentParser:
     doc = COMMANDS[command].__doc__ or ""
     return argparse.ArgumentParser(prog=f"quorum {command}", description=doc)
-
-
-def _key_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--key", type=Path, help="the hospital's key file (made on first use)")
-
-
-def _making_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, help="folder for images/ and tasks.json")
-    _key_option(parser)
-    parser.add_argument("--dicom-out", type=Path, help="folder for de-identified DICOM copies")
-    parser.add_argument(
-        "--quarantine",
-        type=Path,
-        help="folder for what a person must look at (by the key)",
-    )
-    parser.add_argument(
-        "--burned-in",
-        choices=[mode.value for mode in BurnedIn],
-        default=BurnedIn.REDACT.value,
-        help="text in pixels: black it out and hold what is doubtful (default), hold all that "
-        "shows text, or look at nothing",
-    )
-    parser.add_argument(
-        "--accept",
-        action="append",
-        default=[],
-        metavar="MODALITY",
-        help="a person vouches for this modality: its images are read for text, but not held for "
-        "what their headers lack",
-    )
-    parser.add_argument(
-        "--window",
-        action="append",
-        choices=NAMES,
-        help="how grey values are shown; given again, a further image a task, image_NAME",
-    )
-    parser.add_argument(
-        "--label-config",
-        type=Path,
-        metavar="FILE",
-        help="make the windows that this label config shows: $image, $image_lung, …",
-    )
-    parser.add_argument("--format", choices=FORMATS, default="png", help="of the images")
-    parser.add_argument(
-        "--frame-step", type=int, default=1, metavar="N", help="every N-th frame of a multi-frame"
-    )
-    parser.add_argument(
-        "--keep-pixels", action="store_true", help="do not stretch pixels that are not square"
-    )
-
-
-def _sending_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--project",
-        type=int,
-        help="send the tasks to this project of LABEL_STUDIO_URL with LABEL_STUDIO_API_KEY",
-    )
-    parser.add_argument(
-        "--document-root",
-        type=Path,
-        help="Label Studio serves the images as local files below this folder; no upload",
-    )
-    parser.add_argument(
-        "--object-store",
-        metavar="URL",
-        help="write the images to s3://bucket/folder or the like, which Label Studio reads",
-    )
-    parser.add_argument(
-        "--show-paths", action="store_true", help="show paths, which may hold names, of problems"
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
