@@ -30,7 +30,7 @@ usage: ./quorum COMMAND [options]
   rotate-key      replace the hospital's key
   export ID       write a project's labelled slices as a data set
   bench NAME      measure what the documentation claims:
-                  learning-curve, import, privacy, burned-in, fuzz
+                  active-learning, import, privacy, burned-in, fuzz
   test            set up what the tests need, and run them all
   COMMAND --help  a command's options
 """
@@ -126,7 +126,7 @@ def _importer(command: str) -> Callable[[Sequence[str]], int]:
 
 
 _BENCHES = {
-    "learning-curve": "bench.learning_curve",
+    "active-learning": "bench.active_learning",
     "import": "bench.importing",
     "privacy": "bench.privacy",
     "burned-in": "bench.burned_in",

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .label_studio import LabelStudio, Task
-from .learning.committee import Committee
-from .learning.strategies import STRATEGIES, queue_order
+from .learning.committee import Committee, Score
+from .learning.strategies import STRATEGIES, Candidates, queue_order
 from .masks import BrushConfig, to_regions
 from .settings import Settings
 from .survey import Grey, Problem, Survey, read_images
+
+_BY_SLICE = ("uncertainty", "entropy", "bald", "mc_dropout", "descriptors", "shares")
+_NO_DRAFT = np.zeros((0, 0), dtype=np.uint8)
 
 # (step, how many are done, of how many)
 Progress = Callable[[str, int, int], None]
@@ -37,12 +40,16 @@ class Draft:
 
 @dataclass(frozen=True)
 class ScoredPool:
-    """Slices with what the committee says of each; N slices, D-dimensional descriptors."""
+    """N slices with what the committee says of each."""
 
     tasks: list[Task]
-    uncertainty: npt.NDArray[np.float64]  # (N,)
-    descriptors: npt.NDArray[np.float32]  # (N, D)
+    candidates: Candidates
     drafts: list[Draft]
+
+    @property
+    def uncertainty(self) -> npt.NDArray[np.floating[Any]]:
+        """(N,) what the queue behind the selected batch is ordered by."""
+        return self.candidates.uncertainty
 
     def draft_of(self) -> dict[int, Draft]:
         """Drafts by task id."""
@@ -56,6 +63,7 @@ def score_pool(
     config: BrushConfig,
     problems: list[Problem],
     progress: Progress,
+    seed: int = 0,
 ) -> ScoredPool:
     """Score slices one after another; only their compressed drafts are kept in memory."""
     readable: list[Task] = []
@@ -65,39 +73,84 @@ def score_pool(
             readable.append(task)
             yield image
 
-    uncertainty: list[float] = []
-    descriptors: list[npt.NDArray[np.float32]] = []
+    scores: list[Score] = []
     drafts: list[Draft] = []
     for scored in committee.score(images()):
-        uncertainty.append(scored.uncertainty)
-        descriptors.append(scored.descriptor)
         drafts.append(Draft(scored.draft))
+        scores.append(replace(scored, draft=_NO_DRAFT))
         progress("score", len(drafts), len(tasks))
-    return ScoredPool(
-        readable,
-        np.asarray(uncertainty, dtype=np.float64),
-        np.stack(descriptors) if descriptors else np.zeros((0, 1), dtype=np.float32),
-        drafts,
+    return ScoredPool(readable, candidates_of(scores, seed), drafts)
+
+
+def candidates_of(scores: Sequence[Score], seed: int) -> Candidates:
+    """What strategies may look at, from the committee's scores of N slices."""
+
+    def column(name: str) -> npt.NDArray[np.float64]:
+        return np.array([getattr(score, name) for score in scores], dtype=np.float64)
+
+    def rows(name: str) -> npt.NDArray[np.float32]:
+        stacked = [getattr(score, name) for score in scores]
+        return np.stack(stacked).astype(np.float32) if stacked else np.zeros((0, 1), np.float32)
+
+    descriptors = rows("descriptor")
+    return Candidates(
+        uncertainty=column("uncertainty"),
+        entropy=column("entropy"),
+        bald=column("bald"),
+        mc_dropout=column("mc_dropout"),
+        descriptors=descriptors,
+        shares=rows("shares"),
+        labelled=np.zeros((0, descriptors.shape[1]), dtype=np.float32),
+        foreground=None,
+        seed=seed,
     )
 
 
-def select(found: Survey, pool: ScoredPool, settings: Settings) -> list[int]:
+def unscored(tasks: Sequence[Task]) -> ScoredPool:
+    """Slices of which no committee knows anything yet, all alike."""
+    count = len(tasks)
+    nothing, none = np.zeros(count), np.zeros((count, 1), dtype=np.float32)
+    candidates = Candidates(
+        uncertainty=nothing,
+        entropy=nothing,
+        bald=nothing,
+        mc_dropout=nothing,
+        descriptors=none,
+        shares=none,
+        labelled=none[:0],
+        foreground=None,
+        seed=0,
+    )
+    return ScoredPool(list(tasks), candidates, [])
+
+
+def select(
+    found: Survey,
+    pool: ScoredPool,
+    settings: Settings,
+    labelled: npt.NDArray[np.float32] | None = None,
+) -> list[int]:
     """Ids of the tasks selected for labelling, in order.
 
-    Held-out slices are no candidates, nor are those that have a label or were skipped.
+    Held-out slices are no candidates, nor are those that have a label or were skipped. `labelled`
+    are the descriptors, (L, D), of slices with a label, for strategies that keep away from them.
     """
     out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
-    candidates = [
+    open_ = [
         index
         for index, task in enumerate(pool.tasks)
         if not out[task.id] and task.annotations == 0 and task.skipped == 0
     ]
-    if not candidates:
+    if not open_:
         return []
-    chosen = STRATEGIES[settings.strategy](
-        pool.uncertainty[candidates], pool.descriptors[candidates], settings.K, settings.k
+    every = pool.candidates
+    candidates = replace(
+        every,
+        **{name: getattr(every, name)[open_] for name in _BY_SLICE},
+        labelled=every.labelled if labelled is None else labelled,
     )
-    return [pool.tasks[candidates[index]].id for index in chosen]
+    chosen = STRATEGIES[settings.strategy].select(candidates, settings.K, settings.k)
+    return [pool.tasks[open_[index]].id for index in chosen]
 
 
 def queue(found: Survey, pool: ScoredPool, selected: Sequence[int]) -> list[Task]:

@@ -19,13 +19,18 @@ from .committees import load, recipe, training_settings
 from .label_studio import LabelStudio, Task
 from .learning.committee import Committee, train_committee
 from .learning.geometry import thumbnails
-from .learning.metrics import confusion, report
-from .learning.strategies import cold_start
+from .learning.metrics import Counts, confusion, mean_iou_by, report
+from .learning.self_supervision import describe, train_encoder
+from .learning.stopping import decide
+from .learning.strategies import STRATEGIES, cold_start
 from .order import late_score, quantiles, rank_scores
-from .pool import Progress, ScoredPool, predictions, queue, score_pool, select
+from .pool import Progress, ScoredPool, predictions, queue, score_pool, select, unscored
 from .settings import Settings
 from .store import Store, number_of
-from .survey import LabelledSet, Problem, Survey, fingerprint, gather, read_images, survey
+from .survey import Grey, LabelledSet, Problem, Survey, fingerprint, gather, read_images, survey
+
+# Slices that self- and semi-supervision look at: more cost memory and bring little.
+_UNLABELLED = 2000
 
 
 class RoundError(RuntimeError):
@@ -70,7 +75,14 @@ def _train_and_order(
 ) -> dict[str, Any]:
     problems: list[Problem] = []
     training, evaluation = (
-        gather(label_studio, found.project_id, found.labelled(side), found.config, problems)
+        gather(
+            label_studio,
+            found.project_id,
+            found.labelled(side),
+            found.config,
+            problems,
+            settings.consensus,
+        )
         for side in (False, True)
     )
     if not training.task_ids:
@@ -78,11 +90,25 @@ def _train_and_order(
             "no usable label outside the held-out set: label more slices, then start training"
         )
     started = time.perf_counter()
-    version, committee = _trained(settings, store, found, training, evaluation, progress)
+    version, committee = _trained(
+        settings, label_studio, store, found, training, evaluation, problems, progress
+    )
     trained = time.perf_counter()
-    pool = score_pool(label_studio, committee, found.open_tasks(), found.config, problems, progress)
+    pool = score_pool(
+        label_studio,
+        committee,
+        found.open_tasks(),
+        found.config,
+        problems,
+        progress,
+        seed=settings.seed + number_of(version),
+    )
     scored = time.perf_counter()
-    selected = select(found, pool, settings)
+    labelled = None
+    if STRATEGIES[settings.strategy].uses_labelled:
+        labelled = np.stack([score.descriptor for score in committee.score(training.images)])
+    selected = select(found, pool, settings, labelled)
+    chosen = time.perf_counter()
     order = queue(found, pool, selected)
     _push_order(settings, label_studio, store, found, version, order, selected, pool, progress)
     outcome = {
@@ -95,7 +121,8 @@ def _train_and_order(
         "wanted": [task.id for task in order[: settings.k]],
         "train_s": trained - started,
         "score_s": scored - trained,
-        "reorder_s": time.perf_counter() - scored,
+        "select_s": chosen - scored,
+        "reorder_s": time.perf_counter() - chosen,
         "problems": [asdict(problem) for problem in problems],
     }
     store.note(version, "round", outcome)
@@ -104,10 +131,12 @@ def _train_and_order(
 
 def _trained(
     settings: Settings,
+    label_studio: LabelStudio,
     store: Store,
     found: Survey,
     training: LabelledSet,
     evaluation: LabelledSet,
+    problems: list[Problem],
     progress: Progress,
 ) -> tuple[str, Committee]:
     """The version for these labels: from the store if it is there, else trained and published."""
@@ -116,15 +145,32 @@ def _trained(
     version = store.name_for(fingerprint([training.fingerprint, evaluation.fingerprint, chosen]))
     if version in store.versions():
         return version, load(store, version, labels, settings.device)
+    chosen_settings = training_settings(settings)
+    unlabelled: list[Grey] = []
+    if chosen_settings.semi_supervised or chosen_settings.start == "encoder":
+        others = [task for task in found.open_tasks() if task.annotations == 0]
+        read = read_images(label_studio, others[:_UNLABELLED], found.config, problems)
+        unlabelled = [image for _, image in read]
     committee = train_committee(
         training.images,
         training.label_maps,
         labels,
-        training_settings(settings),
+        chosen_settings,
         seed=settings.seed + number_of(version),
         on_progress=lambda done, total: progress("train", done, total),
+        groups=training.groups,
+        unlabelled=unlabelled,
     )
     progress("evaluate", 0, len(evaluation.task_ids))
+    counts = evaluate(committee, evaluation)
+    # By patient where there are several: slices of one are no independent values.
+    by = evaluation.groups if len(set(evaluation.groups)) > 1 else evaluation.task_ids
+    decision = decide(
+        list(mean_iou_by([str(group) for group in by], counts).values()),
+        len(training.task_ids) + len(evaluation.task_ids),
+        target=settings.target_mean_iou or None,
+        budget=settings.label_budget or None,
+    )
     metadata = {
         "version": version,
         "labels": list(labels),
@@ -132,23 +178,22 @@ def _trained(
         "training_tasks": training.task_ids,
         "evaluation_tasks": evaluation.task_ids,
         "held_out_unit": found.held_out_unit,
-        "quality": evaluate(committee, evaluation),
+        "quality": report(sum(counts[1:], counts[0]), committee.class_names) if counts else None,
+        "stopping": decision.figures(),
         "published_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     store.publish(version, committee.state(), metadata)
     return version, committee
 
 
-def evaluate(committee: Committee, evaluation: LabelledSet) -> dict[str, Any] | None:
-    """Quality of the committee's drafts on held-out slices; None without any."""
-    if not evaluation.task_ids:
-        return None
+def evaluate(committee: Committee, evaluation: LabelledSet) -> list[Counts]:
+    """The confusion matrix, (C, C), of the committee's draft of each held-out slice."""
     classes = len(committee.class_names) + 1
-    total = np.zeros((classes, classes), dtype=np.int64)
     scores = committee.score(evaluation.images)
-    for label_map, scored in zip(evaluation.label_maps, scores, strict=True):
-        total += confusion(label_map, scored.draft, classes)
-    return report(total, committee.class_names)
+    return [
+        confusion(label_map, scored.draft, classes)
+        for label_map, scored in zip(evaluation.label_maps, scores, strict=True)
+    ]
 
 
 def _first_order(
@@ -163,10 +208,15 @@ def _first_order(
     read = list(read_images(label_studio, candidates, found.config, problems))
     selected: list[int] = []
     if read:
-        features = thumbnails([image for _, image in read])
+        images = [image for _, image in read]
+        if settings.cold_start == "encoder":
+            progress("encode", 0, len(images))
+            features = describe(train_encoder(images, training_settings(settings)), images)
+        else:
+            features = thumbnails(images)
         selected = [read[index][0].id for index in cold_start(features, settings.k)]
     tasks = [task for task, _ in read]
-    pool = ScoredPool(tasks, np.zeros(len(tasks)), np.zeros((len(tasks), 1), np.float32), [])
+    pool = unscored(tasks)
     order = queue(found, pool, selected)
     version = store.name_for(fingerprint(["order", [task.id for task in order]]))
     metadata: dict[str, Any] = {

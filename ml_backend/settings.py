@@ -43,6 +43,11 @@ class Settings:
     K: int = _setting(48, "QUORUM_K", "slices kept by uncertainty in the first stage")
     k: int = _setting(8, "QUORUM_BATCH", "slices selected a round in the second stage")
     strategy: str = _setting("two-stage", "QUORUM_STRATEGY", "name in the strategies' registry")
+    cold_start: str = _setting(
+        "thumbnails",
+        "QUORUM_COLD_START",
+        "features of the first batch: thumbnails, or encoder (self-supervised on the pool)",
+    )
     labels_per_round: int = _setting(
         0, "QUORUM_LABELS_PER_ROUND", "new training labels that start a round; 0 means k"
     )
@@ -55,8 +60,30 @@ class Settings:
     side_px: int = _setting(0, "QUORUM_SIDE_PX", "slices are fitted into a square of this side")
     steps: int = _setting(0, "QUORUM_STEPS", "optimizer steps a member")
     batch_size: int = _setting(0, "QUORUM_TRAIN_BATCH", "slices an optimizer step")
+    start: str = _setting(
+        "scratch", "QUORUM_START", "members' first weights: scratch, or encoder (self-supervised)"
+    )
+    semi_supervised: bool = _setting(
+        False, "QUORUM_SEMI_SUPERVISED", "learn also from what the committee agrees on, unlabelled"
+    )
+    bootstrap_over: str = _setting(
+        "slices", "QUORUM_BOOTSTRAP_OVER", "what members resample: slices or patients"
+    )
     device: str = _setting("auto", "QUORUM_DEVICE", "auto, cpu, cuda or cuda:N")
     seed: int = _setting(0, "QUORUM_SEED", "seed of resampling and initial weights")
+
+    # Several annotators of one slice.
+    consensus: str = _setting(
+        "majority", "QUORUM_CONSENSUS", "how their masks become one target: majority or staple"
+    )
+
+    # When enough is labelled; 0 means never. Told on the page, nothing is stopped.
+    target_mean_iou: float = _setting(
+        0.0, "QUORUM_TARGET_MEAN_IOU", "held-out mean IoU that its lower 95 % bound must reach"
+    )
+    label_budget: int = _setting(
+        0, "QUORUM_LABEL_BUDGET", "labels that may be spent, evaluation slices among them"
+    )
 
     # Evaluation on held-out patients; its labels are paid from the annotation budget.
     held_out_fraction: float = _setting(0.2, "QUORUM_HELD_OUT_FRACTION", "share of patients")
@@ -91,7 +118,18 @@ class Settings:
         require(self.evaluation_slices >= 1, "evaluation_slices", "at least 1")
         require(self.slab_mm > 0, "slab_mm", "above 0 mm")
         require(self.push_chunk >= 1, "push_chunk", "at least 1")
+        from .learning.strategies import STRATEGIES
+
+        require(self.strategy in STRATEGIES, "strategy", f"one of {', '.join(STRATEGIES)}")
         require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
+        require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
+        require(self.start in ("scratch", "encoder"), "start", "scratch or encoder")
+        require(
+            self.bootstrap_over in ("slices", "patients"), "bootstrap_over", "slices or patients"
+        )
+        require(self.consensus in ("majority", "staple"), "consensus", "majority or staple")
+        require(0 <= self.target_mean_iou < 1, "target_mean_iou", "0, or between 0 and 1")
+        require(self.label_budget >= 0, "label_budget", "0 or more")
         require(
             self.label_studio_url.startswith(("http://", "https://")),
             "label_studio_url",
@@ -131,13 +169,25 @@ class Settings:
             if text == "":
                 continue
             convert: Callable[[str], Any] = types[setting.name]
+            if convert is bool:
+                convert = _yes_or_no
             try:
                 values[setting.name] = convert(text)
             except ValueError:
+                kind = types[setting.name].__name__
                 raise SettingsError(
-                    f"{setting.metadata['variable']} must be of type {convert.__name__}"
+                    f"{setting.metadata['variable']} must be of type {kind}"
                 ) from None
         return cls(**values)
+
+
+def _yes_or_no(text: str) -> bool:
+    try:
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
+            text.strip().lower()
+        ]
+    except KeyError:
+        raise ValueError from None
 
 
 def variable_of(name: str) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .images import ImageError, read_grey
+from .images import ImageError
+from .images import read_image as decode_image
 from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
-from .learning.consensus import majority
+from .learning.consensus import majority, staple
 from .learning.held_out import Division, Unit, divide, evaluation_subset
 from .masks import BrushConfig, MaskError, to_label_map
 from .settings import Settings
@@ -22,6 +23,7 @@ from .store import Store
 
 Grey = npt.NDArray[np.uint8]
 
+_CONSENSUS = {"majority": majority, "staple": staple}
 _TROUBLE = frozenset({401, 403, 429, 502, 503, 504})
 
 
@@ -119,11 +121,11 @@ def _unit(task: Task) -> Unit:
 
 
 def read_image(label_studio: LabelStudio, task: Task, config: BrushConfig) -> Grey:
-    """A task's image, (H, W) uint8. Raises LabelStudioError or ImageError."""
+    """A task's image, (H, W) or (H, W, 3) uint8. Raises LabelStudioError or ImageError."""
     url = task.data.get(config.image_key)
     if not isinstance(url, str) or not url:
         raise ImageError(f"the task has no image under '{config.image_key}' in its data")
-    return read_grey(label_studio.image(url))
+    return decode_image(label_studio.image(url))
 
 
 def read_images(
@@ -151,8 +153,9 @@ class LabelledSet:
     """Slices with their label maps, ready to train on or to evaluate with."""
 
     task_ids: list[int]
-    images: list[Grey]  # each (H, W)
+    images: list[Grey]  # each (H, W) or (H, W, 3)
     label_maps: list[Grey]  # each (H, W), 0 background, n the n-th label
+    groups: list[str]  # each one's patient
     fingerprint: str  # of the annotations used and when they were last changed
 
 
@@ -162,8 +165,12 @@ def gather(
     tasks: Sequence[Task],
     config: BrushConfig,
     problems: list[Problem],
+    consensus: str = "majority",
 ) -> LabelledSet:
-    """Read annotations and images of labelled tasks; several masks of a task become one."""
+    """Read annotations and images of labelled tasks; several masks of a task become one.
+
+    `consensus` is "majority" or "staple".
+    """
     by_task: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in label_studio.annotations(project_id, [task.id for task in tasks]):
         by_task[annotation.task_id].append(annotation)
@@ -171,12 +178,13 @@ def gather(
     ids: list[int] = []
     images: list[Grey] = []
     label_maps: list[Grey] = []
+    groups: list[str] = []
     used: list[tuple[int, str]] = []
     for task, image in read_images(label_studio, annotated, config, problems):
         maps = []
         for annotation in by_task[task.id]:
             try:
-                maps.append(to_label_map(annotation.regions, config, *image.shape))
+                maps.append(to_label_map(annotation.regions, config, *image.shape[:2]))
             except MaskError as error:
                 problems.append(Problem(task.id, str(error)))
                 continue
@@ -184,8 +192,9 @@ def gather(
         if maps:
             ids.append(task.id)
             images.append(image)
-            label_maps.append(maps[0] if len(maps) == 1 else majority(np.stack(maps)))
-    return LabelledSet(ids, images, label_maps, fingerprint(sorted(used)))
+            label_maps.append(maps[0] if len(maps) == 1 else _CONSENSUS[consensus](np.stack(maps)))
+            groups.append(_unit(task).name)
+    return LabelledSet(ids, images, label_maps, groups, fingerprint([consensus, sorted(used)]))
 
 
 def fingerprint(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Random changes of a training batch that keep its meaning."""
+"""Random changes of a batch that keep its meaning."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ _SHIFT = 0.05  # of the side
 _CONTRAST = 0.2
 _BRIGHTNESS = 0.1
 
+# A view to learn features from may differ more: no label has to move along.
+_VIEW_LEAST = 0.5  # of the side that a view shows
+_VIEW_CONTRAST = 0.4
+_VIEW_BRIGHTNESS = 0.2
+_VIEW_NOISE = 0.03
+
 
 def augment(batch: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Turn, scale and shift each slice with its labels; change its contrast and brightness.
 
-    (B, 1, S, S) in [0, 1] and (B, S, S) int64. No mirroring: left and right differ in medicine.
+    (B, C, S, S) in [0, 1] and (B, S, S) int64. No mirroring: left and right differ in medicine.
     What comes in from outside is IGNORE. Random numbers come from the CPU generator given.
     """
-    count = len(batch)
-    draw = (torch.rand((count, 6), generator=generator) * 2 - 1).to(batch.device)
-    turn, scale = draw[:, 0] * _TURN_RAD, 1 + draw[:, 1] * _SCALE
-    cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
-    rows = [cos, -sin, draw[:, 2] * _SHIFT, sin, cos, draw[:, 3] * _SHIFT]
-    theta = torch.stack(rows, dim=1).reshape(count, 2, 3)
+    draw = _uniform(len(batch), 6, generator, batch.device)
+    theta = _affine(
+        draw[:, 0] * _TURN_RAD, 1 + draw[:, 1] * _SCALE, draw[:, 2] * _SHIFT, draw[:, 3] * _SHIFT
+    )
     grid = F.affine_grid(theta, list(batch.shape), align_corners=False)
     moved = F.grid_sample(batch, grid, align_corners=False)
     # Shifted by one so that 0, grid_sample's value outside, can mean IGNORE.
@@ -36,6 +40,33 @@ def augment(batch: Tensor, target: Tensor, generator: torch.Generator) -> tuple[
     labels = F.grid_sample(shifted[:, None].float(), grid, mode="nearest", align_corners=False)
     labels = labels[:, 0].round().long() - 1
     labels = labels.where(labels >= 0, torch.full_like(labels, IGNORE))
-    contrast = (1 + draw[:, 4] * _CONTRAST)[:, None, None, None]
-    brightness = (draw[:, 5] * _BRIGHTNESS)[:, None, None, None]
-    return (moved * contrast + brightness).clamp(0, 1), labels
+    return _toned(moved, draw[:, 4] * _CONTRAST, draw[:, 5] * _BRIGHTNESS).clamp(0, 1), labels
+
+
+def view(batch: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A random square window of each slice, turned a little, in other contrast, with noise.
+
+    (B, C, S, S) in [0, 1] → (B, C, side, side); a window's side is from half of S to all of it.
+    """
+    draw = _uniform(len(batch), 6, generator, batch.device)
+    scale = _VIEW_LEAST + (1 - _VIEW_LEAST) * (draw[:, 1] + 1) / 2
+    room = 1 - scale  # a window stays within the slice
+    theta = _affine(draw[:, 0] * _TURN_RAD, scale, draw[:, 2] * room, draw[:, 3] * room)
+    grid = F.affine_grid(theta, [*batch.shape[:2], side, side], align_corners=False)
+    seen = F.grid_sample(batch, grid, align_corners=False)
+    noise = torch.randn(seen.shape, generator=generator).to(batch.device) * _VIEW_NOISE
+    toned = _toned(seen, draw[:, 4] * _VIEW_CONTRAST, draw[:, 5] * _VIEW_BRIGHTNESS)
+    return (toned + noise).clamp(0, 1)
+
+
+def _uniform(count: int, columns: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    return (torch.rand((count, columns), generator=generator) * 2 - 1).to(device)
+
+
+def _affine(turn: Tensor, scale: Tensor, right: Tensor, down: Tensor) -> Tensor:
+    cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
+    return torch.stack([cos, -sin, right, sin, cos, down], dim=1).reshape(len(turn), 2, 3)
+
+
+def _toned(batch: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
+    return batch * (1 + contrast)[:, None, None, None] + brightness[:, None, None, None]

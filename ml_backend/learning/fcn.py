@@ -12,6 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .dropout import SeededDropout
+
 
 class Bottleneck(nn.Module):
     """Residual module with pre-activation: (B, C_in, H, W) → (B, C_out, H / stride, W / stride)."""
@@ -46,12 +48,19 @@ class FCN(nn.Module):
     """Segmentation network whose deepest features, averaged over space, describe a slice."""
 
     def __init__(
-        self, in_channels: int = 1, classes: int = 3, width: int = 32, scales: int = 6
+        self,
+        in_channels: int = 1,
+        classes: int = 3,
+        width: int = 32,
+        scales: int = 6,
+        dropout: float = 0.0,
     ) -> None:
         """`width` channels at full size, doubled at each of the `scales` - 1 halvings.
 
-        Width 32 and six scales give the paper's 1024-d descriptor.
-        Raises ValueError for fewer than two classes or scales, or no channel.
+        Width 32 and six scales give the paper's 1024-d descriptor. `dropout` is the probability
+        that a channel is dropped before the last convolution.
+        Raises ValueError for fewer than two classes or scales, no channel, or dropout outside
+        [0, 1).
         """
         super().__init__()
         if classes < 2 or scales < 2 or width < 1 or in_channels < 1:
@@ -61,6 +70,7 @@ class FCN(nn.Module):
             )
         self.stride = 2 ** (scales - 1)
         channels = [width * 2**s for s in range(scales)]
+        self.descriptor_size = channels[-1]
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList(
             nn.Sequential(
@@ -84,7 +94,8 @@ class FCN(nn.Module):
             nn.ReLU(),
             nn.Conv2d(width * scales, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
-            nn.ReLU(),
+            # Together, so that weights published before there was dropout keep their names.
+            nn.Sequential(nn.ReLU(), SeededDropout(dropout, channels=True)),
             nn.Conv2d(width, classes, 1),
         )
 

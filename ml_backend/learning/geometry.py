@@ -10,7 +10,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-Grey = npt.NDArray[np.uint8]
+Grey = npt.NDArray[np.uint8]  # (H, W)
+Image = npt.NDArray[np.uint8]  # (H, W) grey or (H, W, 3) RGB
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # of R, G, B (ITU-R BT.601)
 
 IGNORE = 255  # value of pixels in a label map that neither loss nor metrics count
 
@@ -36,19 +39,45 @@ def place(height: int, width: int, side: int) -> Placement:
     )
 
 
-def fit(image: Grey, side: int) -> tuple[Grey, Placement]:
-    """Fit a slice, (H, W) uint8, into (side, side) uint8; padding is 0."""
+def channels_of(images: Sequence[Image]) -> int:
+    """Channels that hold all the slices: 3 if any is RGB, else 1.
+
+    Raises ValueError for a slice that is neither (H, W) nor (H, W, 3).
+    """
+    for image in images:
+        if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
+            raise ValueError(f"a slice must be (H, W) or (H, W, 3): its shape is {image.shape}")
+    return 3 if any(image.ndim == 3 for image in images) else 1
+
+
+def with_channels(image: Image, channels: int) -> Image:
+    """A slice as (H, W) for 1 channel or (H, W, 3) for 3: luma of RGB, or grey three times."""
+    if image.ndim == 3 and channels == 1:
+        return np.asarray((image @ _LUMA).round(), dtype=np.uint8)
+    if image.ndim == 2 and channels == 3:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    return image
+
+
+def fit(image: Image, side: int) -> tuple[Image, Placement]:
+    """Fit a slice, (H, W) or (H, W, 3) uint8, into (side, side[, 3]) uint8; padding is 0."""
     where = place(image.shape[0], image.shape[1], side)
+    planes = torch.from_numpy(np.array(image, dtype=np.float32))
+    planes = planes[None] if image.ndim == 2 else planes.permute(2, 0, 1)  # (C, H, W)
     # antialias averages when it shrinks: thin structures fade instead of vanishing.
     small = F.interpolate(
-        torch.from_numpy(np.array(image, dtype=np.float32))[None, None],
-        (where.rows, where.columns),
-        mode="bilinear",
-        antialias=True,
-    )[0, 0]
-    square = np.zeros((side, side), dtype=np.uint8)
-    square[: where.rows, : where.columns] = small.round().clamp(0, 255).to(torch.uint8).numpy()
+        planes[None], (where.rows, where.columns), mode="bilinear", antialias=True
+    )[0]
+    square = np.zeros((side, side, *image.shape[2:]), dtype=np.uint8)
+    values = small.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    square[: where.rows, : where.columns] = values[:, :, 0] if image.ndim == 2 else values
     return square, where
+
+
+def to_input(squares: torch.Tensor) -> torch.Tensor:
+    """A network's input, (N, C, S, S) float in [0, 1], from uint8 (N, S, S) or (N, S, S, 3)."""
+    planes = squares[:, None] if squares.dim() == 3 else squares.permute(0, 3, 1, 2)
+    return planes.float() / 255.0
 
 
 def fit_labels(label_map: Grey, side: int) -> Grey:
@@ -71,9 +100,13 @@ def restore(planes: torch.Tensor, where: Placement) -> torch.Tensor:
     ]
 
 
-def thumbnails(images: Sequence[Grey], side: int = 16) -> npt.NDArray[np.float32]:
-    """Features of N slices before any network exists: (N, side * side) small copies in [0, 1]."""
+def thumbnails(images: Sequence[Image], side: int = 16) -> npt.NDArray[np.float32]:
+    """Features of N slices before any network exists: small copies in [0, 1], one row a slice.
+
+    (N, side * side), or (N, side * side * 3) if any is RGB.
+    """
+    channels = channels_of(images)
     if not images:
         return np.zeros((0, side * side), dtype=np.float32)
-    small = np.stack([fit(image, side)[0].ravel() for image in images])
+    small = np.stack([fit(with_channels(i, channels), side)[0].ravel() for i in images])
     return small.astype(np.float32) / np.float32(255)

@@ -1,4 +1,7 @@
-"""Counts apart from their reductions: a confusion matrix, then IoU and Dice from it."""
+"""Counts apart from their reductions: a confusion matrix, then IoU, Dice and kappa from it.
+
+Distances between outlines are apart: no confusion matrix holds them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from .geometry import IGNORE
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 def confusion(
@@ -48,6 +52,88 @@ def dice(counts: Counts) -> Floats:
     return values
 
 
+def f1(counts: Counts) -> Floats:
+    """F1 of each class over pixels, (C,): the same number as its Dice coefficient.
+
+    Both are 2 TP / (2 TP + FP + FN); papers on one data set report it under either name.
+    """
+    return dice(counts)
+
+
+def cohen_kappa(counts: Counts) -> float:
+    """Cohen's kappa (1960) of two label maps: agreement beyond what chance gives; 1 is perfect.
+
+    NaN without a pixel, and where both gave every pixel the same one class.
+    """
+    total = int(counts.sum())
+    if total == 0:
+        return float("nan")
+    observed = float(np.trace(counts)) / total
+    chance = float((counts.sum(axis=0) / total) @ (counts.sum(axis=1) / total))
+    return (observed - chance) / (1 - chance) if chance < 1 else float("nan")
+
+
+def hd95(
+    reference: npt.NDArray[np.uint8],
+    predicted: npt.NDArray[np.uint8],
+    classes: int,
+    spacing_mm: Sequence[float] | None = None,
+) -> Floats:
+    """95th percentile Hausdorff distance of each class's outlines, (C,), in mm or pixels.
+
+    The larger of the two directed 95th percentiles between outlines; a mask's outline is its
+    pixels with a neighbour (4 in a slice, 6 in a volume) outside of it or of the image. Lengths
+    are pixels without a spacing, (row, column) or (slice, row, column) in mm a pixel.
+    NaN for a class absent from both, and for background; for one absent from either alone the
+    diagonal of the image, the worst there is: infinity would spoil every mean, and to leave it
+    out would reward silence. Pixels whose reference is IGNORE belong to no class.
+    Raises ValueError if the shapes differ, or the spacing is not one length above 0 an axis.
+    """
+    if reference.shape != predicted.shape:
+        raise ValueError(f"shapes differ: {reference.shape} and {predicted.shape}")
+    spacing = np.ones(reference.ndim) if spacing_mm is None else np.asarray(spacing_mm, float)
+    if spacing.shape != (reference.ndim,) or not (spacing > 0).all():
+        raise ValueError(
+            f"spacing_mm must be {reference.ndim} lengths above 0 mm: it is {spacing_mm}"
+        )
+    values = np.full(classes, np.nan)
+    for c in range(1, classes):
+        masks = [reference == c, (predicted == c) & (reference != IGNORE)]
+        empty = [not mask.any() for mask in masks]
+        if not any(empty):
+            values[c] = _between_outlines(masks[0], masks[1], spacing)
+        elif not all(empty):
+            values[c] = np.linalg.norm(spacing * reference.shape)
+    return values
+
+
+def _between_outlines(one: Mask, other: Mask, spacing: Floats) -> float:
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    # What lies outside of both changes no distance between them: a box around them is enough.
+    where = tuple(
+        slice(int(along.min()), int(along.max()) + 1) for along in np.nonzero(one | other)
+    )
+    outlines = [mask[where] & ~binary_erosion(mask[where]) for mask in (one, other)]
+    to_outline = [distance_transform_edt(~outline, sampling=spacing) for outline in outlines]
+    return max(
+        float(np.percentile(to_outline[1][outlines[0]], 95)),
+        float(np.percentile(to_outline[0][outlines[1]], 95)),
+    )
+
+
+def mean_iou_by(groups: Sequence[str], counts: Sequence[Counts]) -> dict[str, float]:
+    """Foreground mean IoU of each group, a patient or a slice, from slices' confusion matrices.
+
+    The values are what stopping.decide() takes. A group's slices are counted together; NaN where
+    it has no foreground, labelled or predicted. Raises ValueError if the numbers differ.
+    """
+    total: dict[str, Counts] = {}
+    for group, matrix in zip(groups, counts, strict=True):
+        total[group] = total[group] + matrix if group in total else matrix
+    return {group: foreground_mean(iou(matrix)) for group, matrix in total.items()}
+
+
 def foreground_mean(values: Floats) -> float:
     """Mean of (C,) over the classes but background that occur; NaN if none does.
 
@@ -57,8 +143,17 @@ def foreground_mean(values: Floats) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
+def overall_mean(values: Floats) -> float:
+    """Mean of (C,) over all classes that occur, background with them; NaN if none does."""
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if present.size else float("nan")
+
+
 def report(counts: Counts, class_names: Sequence[str]) -> dict[str, Any]:
-    """Mean IoU and Dice over the foreground, and each class's, JSON-able; None where undefined."""
+    """Mean IoU and Dice over the foreground, and each class's, JSON-able; None where undefined.
+
+    The `_all` figures are means over all classes, background with them. F1 is the Dice.
+    """
 
     def known(value: float) -> float | None:
         return None if np.isnan(value) else float(value)
@@ -67,6 +162,8 @@ def report(counts: Counts, class_names: Sequence[str]) -> dict[str, Any]:
     return {
         "mean_iou": known(foreground_mean(ious)),
         "dice": known(foreground_mean(dices)),
+        "mean_iou_all": known(overall_mean(ious)),
+        "f1_all": known(overall_mean(dices)),
         "classes": {
             name: {"iou": known(ious[n]), "dice": known(dices[n])}
             for n, name in enumerate(class_names, start=1)

@@ -3,84 +3,66 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .augment import augment
-from .baselines import build_network
-from .geometry import IGNORE
+from .dropout import reseed
+from .geometry import to_input
+from .losses import class_weights, segmentation_loss
+from .networks import build_network
+from .training_settings import TrainingSettings, preset, torch_device
+
+__all__ = [
+    "TrainingSettings",
+    "bootstrap",
+    "fit_network",
+    "new_network",
+    "one_cycle",
+    "one_thread",
+    "preset",
+    "second_stage_steps",
+    "seeded",
+    "torch_device",
+    "train_further",
+    "train_member",
+]
 
 Squares = npt.NDArray[np.uint8]
+Network = TypeVar("Network", bound=nn.Module)
+OnStep = Callable[[int], None]
+Draw = Callable[[torch.Generator], tuple[Tensor, Tensor]]
 
 # Initial weights come from the global random state, which members in other threads share.
 _BUILDING = threading.Lock()
 
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What decides a training; the defaults suit a GPU, preset() gives a CPU's."""
-
-    network: str = "fcn"
-    members: int = 4  # the paper's committee
-    width: int = 32  # with six scales the paper's 1024-d descriptor
-    scales: int = 6
-    side_px: int = 256
-    steps: int = 1500
-    batch_size: int = 16
-    learning_rate: float = 3e-3  # peak of the one-cycle schedule
-    weight_decay: float = 1e-2
-    augment: bool = True  # a round's few labels are soon known by heart without
-    device: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("members", 1),
-            ("width", 1),
-            ("scales", 2),
-            ("steps", 1),
-            ("batch_size", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}: it is {getattr(self, name)}")
-        if self.side_px % 2 ** (self.scales - 1) or self.side_px < 1:
-            raise ValueError(
-                f"side_px must be a multiple of {2 ** (self.scales - 1)} for {self.scales} scales: "
-                f"it is {self.side_px}"
-            )
+_SECOND_STAGE_RATE = 0.3  # of the first stage's: it starts from weights that are good already
 
 
-def torch_device(name: str) -> torch.device:
-    """The device of a setting; "auto" is the GPU if there is one. Raises ValueError if unknown."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"there is no device {name!r}: use auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} was asked for, but no GPU is usable here")
-    return device
+def bootstrap(
+    count: int, generator: np.random.Generator, groups: Sequence[str] | None = None
+) -> npt.NDArray[np.int64]:
+    """Indices of a resample with replacement.
 
-
-def preset(device: str) -> TrainingSettings:
-    """Settings for a device: on two CPU cores a round of the demo stays under two minutes."""
-    if torch_device(device).type == "cpu":
-        return TrainingSettings(
-            width=8, scales=5, side_px=128, steps=100, batch_size=8, device=device
-        )
-    return TrainingSettings(device=device)
-
-
-def bootstrap(count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Indices of a resample with replacement, as many as there are: (count,)."""
-    return generator.integers(0, count, size=count)
+    As many slices as there are, (count,); or, with the group (patient) of each slice, as many
+    groups as there are, each with all its slices. A single group cannot be resampled: its slices
+    are. Raises ValueError if groups and slices differ in number.
+    """
+    if groups is not None and len(groups) != count:
+        raise ValueError(f"{count} slices need as many groups: there are {len(groups)}")
+    names = sorted(set(groups or ()))
+    if groups is None or len(names) < 2:
+        return generator.integers(0, count, size=count)
+    of = np.asarray(groups)
+    drawn = generator.integers(0, len(names), size=len(names))
+    return np.concatenate([np.flatnonzero(of == names[index]) for index in drawn])
 
 
 def train_member(
@@ -89,83 +71,180 @@ def train_member(
     classes: int,
     settings: TrainingSettings,
     seed: int,
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
+    encoder: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
-    """Train a network on (N, S, S) uint8 slices and label maps, IGNORE left out; in eval mode.
+    """Train a network on (N, S, S[, 3]) uint8 slices and (N, S, S) label maps; in eval mode.
 
-    The same seed gives the same network on the same device; the global random state is left
-    alone. Raises ValueError for other shapes or an empty set.
+    Pixels of IGNORE are left out. `encoder` holds weights by name that the network starts from
+    instead of random ones. The same seed gives the same network on the same device; the global
+    random state is left alone. Raises ValueError for other shapes, an empty set, or weights that
+    do not belong to the network.
     """
-    if images.ndim != 3 or images.shape != label_maps.shape or len(images) == 0:
+    if images.ndim < 3 or images.shape[:3] != label_maps.shape or len(images) == 0:
         raise ValueError(
-            f"images and label maps must be (N, S, S), N >= 1: {images.shape}, {label_maps.shape}"
+            "images must be (N, S, S) or (N, S, S, 3) and label maps (N, S, S), N >= 1: "
+            f"{images.shape}, {label_maps.shape}"
         )
+    network = new_network(settings, 3 if images.ndim == 4 else 1, classes, seed)
+    if encoder is not None:
+        _start_from(network, encoder)
+    x, y = _on(settings, images), _on(settings, label_maps)
+
+    def draw(order: torch.Generator) -> tuple[Tensor, Tensor]:
+        chosen = torch.randint(len(x), (settings.batch_size,), generator=order).to(x.device)
+        return x[chosen], y[chosen]
+
+    return fit_network(network, draw, class_weights(label_maps, classes), settings, seed, on_step)
+
+
+def train_further(
+    network: nn.Module,
+    images: Squares,
+    label_maps: Squares,
+    more_images: Squares,
+    more_label_maps: Squares,
+    classes: int,
+    settings: TrainingSettings,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> nn.Module:
+    """Train a network on, half of each batch (rounded up) from the labels, half from more.
+
+    Shapes as train_member's; it takes second_stage_steps(), at a lower rate. Classes weigh as in
+    the labels: what was predicted must not change what counts as rare.
+    """
+    x, y = _on(settings, images), _on(settings, label_maps)
+    more_x, more_y = _on(settings, more_images), _on(settings, more_label_maps)
+    half = settings.batch_size // 2
+
+    def draw(order: torch.Generator) -> tuple[Tensor, Tensor]:
+        own = torch.randint(len(x), (settings.batch_size - half,), generator=order).to(x.device)
+        other = torch.randint(len(more_x), (half,), generator=order).to(x.device)
+        return torch.cat([x[own], more_x[other]]), torch.cat([y[own], more_y[other]])
+
+    stage = replace(
+        settings,
+        steps=second_stage_steps(settings),
+        learning_rate=settings.learning_rate * _SECOND_STAGE_RATE,
+    )
+    weight = class_weights(label_maps, classes)
+    return fit_network(network.train(), draw, weight, stage, seed, on_step)
+
+
+def second_stage_steps(settings: TrainingSettings) -> int:
+    """Steps of train_further."""
+    return max(1, settings.steps // 2)
+
+
+def new_network(settings: TrainingSettings, in_channels: int, classes: int, seed: int) -> nn.Module:
+    """The settings' network with random weights, in train mode on their device."""
+
+    def build() -> nn.Module:
+        return build_network(
+            settings.network,
+            in_channels,
+            classes,
+            settings.width,
+            settings.scales,
+            settings.dropout,
+        )
+
+    return seeded(build, torch_device(settings.device), seed)
+
+
+def seeded(build: Callable[[], Network], device: torch.device, seed: int) -> Network:
+    """What `build` makes with torch's random state seeded, on a device; the state is put back."""
+    with _BUILDING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        network = build()
+    return network.to(device).train()
+
+
+def fit_network(
+    network: nn.Module,
+    draw: Draw,
+    weight: Tensor,
+    settings: TrainingSettings,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> nn.Module:
+    """Optimise a network for `settings.steps` on the batches that `draw` gives; in eval mode."""
     device = torch_device(settings.device)
     on_gpu = device.type == "cuda"
-    with _BUILDING, torch.random.fork_rng(devices=[device] if on_gpu else []):
-        torch.manual_seed(seed)
-        built = build_network(settings.network, 1, classes, settings.width, settings.scales)
-    network: nn.Module = built.to(device).train()
     # Tensor cores want channels last; on a CPU torch 2.13's kernels for it corrupt memory.
     layout = torch.channels_last if on_gpu else torch.contiguous_format
     network = network.to(memory_format=layout)  # type: ignore[call-overload]
-    x = torch.from_numpy(images).to(device)  # kept as uint8: a quarter of the memory
-    y = torch.from_numpy(label_maps).to(device)
-    weight = class_weights(label_maps, classes).to(device)
+    weight = weight.to(device)
+    reseed(network, seed)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.learning_rate, total_steps=settings.steps + 1, pct_start=0.2
-    )
+    schedule = one_cycle(optimizer, settings.learning_rate, settings.steps, rising=0.2)
     order = torch.Generator().manual_seed(seed)
     for step in range(settings.steps):
-        chosen = torch.randint(len(x), (settings.batch_size,), generator=order).to(device)
-        batch = (x[chosen].float() / 255.0)[:, None]  # (B, 1, S, S)
-        target = y[chosen].long()  # (B, S, S)
+        squares, labels = draw(order)
+        batch, target = to_input(squares), labels.long()  # (B, C, S, S), (B, S, S)
         if settings.augment:
             batch, target = augment(batch, target, order)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu):
             logits, _ = network(batch.contiguous(memory_format=layout))
         loss = segmentation_loss(logits.float(), target, weight)
+        auxiliary: Sequence[Tensor] = getattr(network, "auxiliary", ())
+        if auxiliary:
+            # Deep supervision fades out: in the end the joined logits alone count.
+            extra = [segmentation_loss(each.float(), target, weight) for each in auxiliary]
+            loss = loss + (1 - step / settings.steps) * torch.stack(extra).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if on_step:
             on_step(step + 1)
-    network.eval()
-    return network
+    if hasattr(network, "auxiliary"):
+        setattr(network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)
+    return network.eval()
 
 
-def class_weights(label_maps: Squares, classes: int) -> Tensor:
-    """Weights (C,) by the inverse root of each class's share, of mean 1 over those that occur.
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """On a CPU, leave torch one thread.
 
-    The root keeps a class of a few pixels from drowning the rest; an absent class weighs 1.
+    Small convolutions gain next to nothing from a second, and lose several times over when another
+    process keeps one of two cores busy: each step waits for the slower thread many times.
     """
-    counts = np.bincount(label_maps[label_maps != IGNORE].ravel(), minlength=classes)[:classes]
-    share = counts / max(1, counts.sum())
-    inverse = np.where(counts > 0, 1.0 / np.sqrt(np.maximum(share, 1e-6)), 0.0)
-    mean = inverse[counts > 0].mean() if (counts > 0).any() else 1.0
-    return torch.tensor(np.where(counts > 0, inverse / mean, 1.0), dtype=torch.float32)
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted cross-entropy plus soft Dice: logits (B, C, H, W), target (B, H, W) with IGNORE.
+def one_cycle(
+    optimizer: torch.optim.Optimizer, peak: float, steps: int, rising: float
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """The one-cycle schedule (Smith and Topin, 2018), for any number of steps from 1."""
+    total = steps + 1  # it counts the state before the first step
+    # A rise of less than a step divides by zero.
+    share = max(rising, 2 / total)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=peak, total_steps=total, pct_start=share
+    )
 
-    Dice is taken over the whole batch and the classes that occur in it, so empty masks are
-    allowed: background is then all there is to learn.
-    """
-    classes = logits.shape[1]
-    valid = target != IGNORE
-    entropy = F.cross_entropy(logits, target, weight=weight, ignore_index=IGNORE)
-    probability = logits.softmax(dim=1) * valid[:, None]
-    hot = F.one_hot(target.where(valid, torch.zeros_like(target)), classes)
-    reference = hot.permute(0, 3, 1, 2).to(probability.dtype) * valid[:, None]
-    overlap = (probability * reference).sum(dim=(0, 2, 3))  # (C,)
-    total = (probability + reference).sum(dim=(0, 2, 3))
-    present = reference.sum(dim=(0, 2, 3)) > 0
-    dice = (2 * overlap + 1.0) / (total + 1.0)
-    mean_dice = (dice * present).sum() / present.sum().clamp(min=1)
-    # A batch of padding alone has no cross-entropy (0 / 0).
-    return torch.nan_to_num(entropy) + (1.0 - mean_dice)
+
+def _on(settings: TrainingSettings, squares: Squares) -> Tensor:
+    """On the device as uint8: a quarter of the memory."""
+    return torch.from_numpy(np.ascontiguousarray(squares)).to(torch_device(settings.device))
+
+
+def _start_from(network: nn.Module, encoder: Mapping[str, Tensor]) -> None:
+    own = network.state_dict()
+    strange = [n for n, v in encoder.items() if n not in own or own[n].shape != v.shape]
+    if strange or not encoder:
+        raise ValueError(
+            "the encoder's weights do not belong to this network: train it with the same width, "
+            f"scales and image channels (first that differs: {strange[:1]})"
+        )
+    network.load_state_dict({**own, **dict(encoder)})

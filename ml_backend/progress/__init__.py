@@ -38,6 +38,7 @@ def _figures(project_id: int) -> dict[str, object]:
                 "evaluated_on": len(metadata["evaluation_tasks"]),
                 "held_out_unit": metadata["held_out_unit"],
                 "quality": metadata["quality"],
+                "stopping": metadata.get("stopping"),
             }
         )
     return {

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from ml_backend.learning.geometry import IGNORE, fit, fit_labels, restore, thumbnails
+from ml_backend.learning.geometry import (
+    IGNORE,
+    channels_of,
+    fit,
+    fit_labels,
+    restore,
+    thumbnails,
+    to_input,
+    with_channels,
+)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (233, 197), (100, 512), (17, 300), (1, 9)])
@@ -48,3 +57,26 @@ def test_thumbnails_are_one_row_a_slice_whatever_their_sizes():
     assert features.shape == (2, 256)
     assert features.min() == 0 and features.max() == 1
     assert thumbnails([]).shape == (0, 256)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (100, 40), (20, 33)])
+def test_each_channel_of_a_colour_slice_is_fitted_as_a_grey_one(shape):
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    square, _ = fit(image, 48)
+    assert square.shape == (48, 48, 3)
+    for channel in range(3):
+        assert np.array_equal(square[:, :, channel], fit(image[:, :, channel], 48)[0])
+    x = to_input(torch.from_numpy(square[None]))
+    assert x.shape == (1, 3, 48, 48)
+    assert torch.equal((x[0, 2] * 255).round(), torch.from_numpy(square[:, :, 2]).float())
+
+
+def test_grey_becomes_colour_and_back_unchanged():
+    grey = np.random.default_rng(2).integers(0, 256, (9, 7), dtype=np.uint8)
+    colour = with_channels(grey, 3)
+    assert colour.shape == (9, 7, 3)
+    assert np.array_equal(with_channels(colour, 1), grey)
+    assert channels_of([grey]) == 1 and channels_of([grey, colour]) == 3
+    assert thumbnails([grey, colour]).shape == (2, 768)
+    with pytest.raises(ValueError, match="its shape is"):
+        channels_of([np.zeros((4, 4, 2), np.uint8)])

@@ -3,13 +3,23 @@
 import numpy as np
 
 from ml_backend.label_studio import Task
+from ml_backend.learning.committee import Score
 from ml_backend.learning.held_out import Division
 from ml_backend.masks import BrushConfig, to_label_map
-from ml_backend.pool import Draft, ScoredPool, predictions, queue, select
+from ml_backend.pool import Draft, ScoredPool, candidates_of, predictions, queue, select
 from ml_backend.settings import Settings
 from ml_backend.survey import Survey
 
 CONFIG = BrushConfig("mask", "image", "image", ("A",))
+
+
+def score(generator):
+    return Score(
+        *generator.random(4),
+        generator.normal(size=4).astype(np.float32),
+        np.array([0.9, 0.1]),
+        np.zeros((3, 5), np.uint8),
+    )
 
 
 def make(count=20, held_out=(), evaluation=(), labelled=(), skipped=(), unreadable=()):
@@ -24,8 +34,7 @@ def make(count=20, held_out=(), evaluation=(), labelled=(), skipped=(), unreadab
     read = [t for t in tasks if t.id not in unreadable and not t.is_labeled]
     pool = ScoredPool(
         read,
-        generator.random(len(read)),
-        generator.normal(size=(len(read), 4)).astype(np.float32),
+        candidates_of([score(generator) for _ in read], seed=0),
         [Draft(np.full((3, 5), t.id % 2, np.uint8)) for t in read],
     )
     return found, pool

@@ -1,0 +1,5 @@
+"""``python -m bench.active_learning``."""
+
+from . import main
+
+raise SystemExit(main())

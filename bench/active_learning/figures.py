@@ -1,0 +1,74 @@
+"""Quality of a published committee on the test set, beyond what a round stores itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_backend.committees import load
+from ml_backend.learning.metrics import confusion, foreground_mean, hd95, iou
+from ml_backend.settings import Settings
+from ml_backend.store import Store
+from ml_backend.survey import read_image
+
+from .project import PROJECT_ID, InMemoryProject
+
+# A GPU may round differently from one pass to the next; more than this is another committee.
+_TOLERANCE = 0.005
+
+
+class FiguresError(RuntimeError):
+    """The stored figures and those measured here do not agree."""
+
+
+def measured_quality(settings: Settings, project: InMemoryProject, version: str) -> dict[str, Any]:
+    """A version's stored quality, with each class's HD95 in pixels and the confusion matrix.
+
+    The committee is loaded from the store as the serving code does. HD95 is the mean over the test
+    slices where the reference or the draft holds the class; where only one of them does it is the
+    slice's diagonal (see metrics.hd95).
+    Raises FiguresError if the IoU of the loaded committee is not the stored one.
+    """
+    store = Store(settings.store_dir, PROJECT_ID)
+    quality: dict[str, Any] = store.metadata(version)["quality"]
+    data = project.data
+    committee = load(store, version, data.class_names, settings.device)
+    held_out = [task for task in project.tasks(PROJECT_ID) if data.slices[task.id - 1].test]
+    scores = committee.score(read_image(project, task, project.config) for task in held_out)
+    classes = len(data.class_names) + 1
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    distances = []
+    for task, score in zip(held_out, scores, strict=True):
+        reference = data.slices[task.id - 1].label_map
+        counts += confusion(reference, score.draft, classes)
+        distances.append(hd95(reference, score.draft, classes))
+    stacked = np.stack(distances)  # (N, C)
+    means = {
+        name: _known_mean(stacked[:, number]) for number, name in enumerate(data.class_names, 1)
+    }
+    known = [value for value in means.values() if value is not None]
+    _agree(quality, counts)
+    return {
+        **quality,
+        "hd95_px": float(np.mean(known)) if known else None,
+        "classes": {
+            name: {**quality["classes"][name], "hd95_px": means[name]} for name in data.class_names
+        },
+        "confusion": counts.tolist(),
+    }
+
+
+def _known_mean(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None
+
+
+def _agree(quality: dict[str, Any], counts: npt.NDArray[np.int64]) -> None:
+    measured = foreground_mean(iou(counts))
+    if abs(measured - quality["mean_iou"]) > _TOLERANCE:
+        raise FiguresError(
+            f"the round stored a mean IoU of {quality['mean_iou']:.4f}, but the committee loaded "
+            f"from the store reaches {measured:.4f}: its version is not what was evaluated"
+        )

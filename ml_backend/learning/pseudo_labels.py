@@ -1,0 +1,72 @@
+"""What a committee agrees on in slices without a label, as labels to train on (self-training)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .geometry import IGNORE, Image, fit, to_input, with_channels
+from .networks import predict
+from .training import Squares, TrainingSettings, torch_device
+
+LEAST_AGREEMENT = 0.5  # of a slice's possible foreground
+MOST_SLICES = 512  # looked at: many times what a second stage draws
+
+
+@torch.inference_mode()
+def pseudo_labels(
+    members: Sequence[nn.Module],
+    images: Sequence[Image],
+    in_channels: int,
+    settings: TrainingSettings,
+    batch_size: int = 16,
+) -> tuple[Squares, Squares]:
+    """Slices (P, S, S[, 3]) and label maps (P, S, S) of those the members agree on; P may be 0.
+
+    A pixel without confident agreement is IGNORE, as padding is. Of a long sequence of images
+    MOST_SLICES are looked at, evenly spread.
+    """
+    spread = np.linspace(0, len(images) - 1, min(len(images), MOST_SLICES)).round().astype(int)
+    kept: list[Squares] = []
+    maps: list[Squares] = []
+    device = torch_device(settings.device)
+    for start in range(0, len(spread), batch_size):
+        fitted = [
+            fit(with_channels(images[index], in_channels), settings.side_px)
+            for index in spread[start : start + batch_size]
+        ]
+        squares = np.stack([square for square, _ in fitted])
+        x = to_input(torch.from_numpy(squares).to(device))
+        probabilities = torch.stack([predict(member, x)[0] for member in members])
+        found = agreed(probabilities, settings.confidence)
+        for square, (_, where), label_map in zip(squares, fitted, found.cpu().numpy(), strict=True):
+            label_map[where.rows :], label_map[:, where.columns :] = IGNORE, IGNORE
+            if (label_map != IGNORE).any():
+                kept.append(square)
+                maps.append(label_map)
+    if not kept:
+        shape = (0, settings.side_px, settings.side_px)
+        colours = (3,) if in_channels == 3 else ()
+        return np.zeros((*shape, *colours), np.uint8), np.zeros(shape, np.uint8)
+    return np.stack(kept), np.stack(maps)
+
+
+def agreed(probabilities: Tensor, confidence: float, least: float = LEAST_AGREEMENT) -> Tensor:
+    """Label maps (N, S, S) uint8 of members' probabilities (M, N, C, S, S), IGNORE where unsure.
+
+    A pixel is sure if all members give it the same class and its mean probability reaches
+    `confidence`. A slice is wholly IGNORE if fewer than `least` of the pixels that any member takes
+    for foreground are sure; in one that none does, every pixel counts.
+    """
+    mean, best = probabilities.mean(dim=0).max(dim=1)  # (N, S, S) each
+    votes = probabilities.argmax(dim=2)  # (M, N, S, S)
+    sure = (votes == best).all(dim=0) & (mean >= confidence)
+    possible = (votes > 0).any(dim=0)
+    empty = ~possible.flatten(1).any(dim=1)
+    counted = possible | empty[:, None, None]
+    share = (sure & counted).flatten(1).sum(dim=1) / counted.flatten(1).sum(dim=1)
+    usable = sure & (share >= least)[:, None, None]
+    return best.where(usable, torch.full_like(best, IGNORE)).to(torch.uint8)

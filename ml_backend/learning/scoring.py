@@ -1,0 +1,214 @@
+"""What a committee says of slices: drafts, uncertainty, descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from .dropout import dropout_layers, reseed
+from .geometry import Grey, Image, Placement, fit, restore, to_input, with_channels
+from .networks import build_network, predict
+from .training import TrainingSettings, torch_device
+from .uncertainty import Votes
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the committee says of one slice of (H, W); figures are means over its own pixels."""
+
+    uncertainty: float  # variance over members, mean over classes
+    entropy: float  # of the members' mean, in nats
+    bald: float  # mutual information of label and member, in nats
+    mc_dropout: float  # variance over dropout passes of the first member; NaN if not asked for
+    descriptor: npt.NDArray[np.float32]  # (D,)
+    shares: npt.NDArray[np.float64]  # (C,) of each class in the draft, background first
+    draft: Grey  # (H, W): the class of the highest mean probability
+
+
+class Committee:
+    """Trained members; class 0 is background, class n the n-th name."""
+
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        class_names: Sequence[str],
+        settings: TrainingSettings,
+        in_channels: int = 1,
+    ) -> None:
+        """`in_channels` is 1 for grey slices, 3 for RGB.
+
+        Raises ValueError if the settings ask for dropout passes and a member has no dropout.
+        """
+        self.class_names = tuple(class_names)
+        self.settings = settings
+        self.in_channels = in_channels
+        self._device = torch_device(settings.device)
+        self._members = [member.to(self._device).eval() for member in members]
+        if settings.passes and not dropout_layers(self._members[0]):
+            raise ValueError("dropout passes need a network with dropout: set dropout above 0")
+
+    @torch.inference_mode()
+    def score(self, images: Iterable[Image], batch_size: int = 16) -> Iterator[Score]:
+        """Score slices, each (H, W) or (H, W, 3) uint8, one after another.
+
+        Memory does not grow with them. Padding counts nowhere. The descriptor is the first
+        member's, for members' features have no common axes to average over.
+        """
+        with self._asking() as ask:
+            yield from self._scored(iter(images), batch_size, ask)
+
+    @contextmanager
+    def _asking(self) -> Iterator[Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]]]:
+        """A function that gives each member's predict(), in their order.
+
+        On a CPU members answer side by side, a thread each: one network's small convolutions
+        gain less from more threads, and lose much where another process keeps a core busy.
+        """
+        if self._device.type != "cpu":
+            yield lambda x: (predict(member, x) for member in self._members)
+            return
+
+        def answer(member: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+            with torch.inference_mode():  # holds for one thread alone
+                return predict(member, x)
+
+        cores = torch.get_num_threads()
+        workers = min(len(self._members), cores)
+        try:
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as p:
+                yield lambda x: p.map(lambda member: answer(member, x), self._members)
+        finally:
+            # Threads that begin later take over the number last set by any.
+            torch.set_num_threads(cores)
+
+    def _scored(
+        self,
+        source: Iterator[Image],
+        batch_size: int,
+        ask: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]],
+    ) -> Iterator[Score]:
+        dropping = self._dropping()
+        while batch := list(islice(source, batch_size)):
+            fitted = [
+                fit(with_channels(image, self.in_channels), self.settings.side_px)
+                for image in batch
+            ]
+            squares = torch.from_numpy(np.stack([square for square, _ in fitted]))
+            x = to_input(squares.to(self._device))
+            places = [where for _, where in fitted]
+            votes = Votes()
+            for index, (probability, features) in enumerate(ask(x)):
+                votes.add(probability)
+                if index == 0:
+                    descriptors = features.cpu().numpy().astype(np.float32)
+            figures = _own_means(
+                [votes.variance().mean(dim=1), votes.entropy(), votes.mutual_information()], places
+            )
+            by_dropout = self._dropout_variance(dropping, x, places)
+            mean = votes.mean()
+            for index, where in enumerate(places):
+                draft = _draft(mean[index], where)
+                counts = np.bincount(draft.ravel(), minlength=len(self.class_names) + 1)
+                yield Score(
+                    uncertainty=float(figures[0, index]),
+                    entropy=float(figures[1, index]),
+                    bald=float(figures[2, index]),
+                    mc_dropout=float(by_dropout[index]),
+                    descriptor=descriptors[index],
+                    shares=counts / draft.size,
+                    draft=draft,
+                )
+
+    def _dropping(self) -> nn.Module | None:
+        """A copy of the first member of which the dropout layers alone are in train mode.
+
+        Every slice sees the same masks, whatever batch it comes in. A copy: others may be scoring
+        with the committee at the same time.
+        """
+        if not self.settings.passes:
+            return None
+        network = deepcopy(self._members[0])
+        for layer in dropout_layers(network):
+            layer.train()
+            layer.shared = True
+        return network
+
+    def _dropout_variance(
+        self, dropping: nn.Module | None, x: Tensor, places: Sequence[Placement]
+    ) -> npt.NDArray[np.float64]:
+        """Mean pixel variance over dropout passes, (N,); NaN without any."""
+        if dropping is None:
+            return np.full(len(x), np.nan)
+        votes = Votes()
+        for number in range(self.settings.passes):
+            reseed(dropping, self.settings.passes * self.settings.seed + number)
+            votes.add(predict(dropping, x)[0])
+        (figures,) = _own_means([votes.variance().mean(dim=1)], places)
+        return cast(npt.NDArray[np.float64], figures)
+
+    def state(self) -> list[dict[str, Tensor]]:
+        """Each member's tensors by name, on the CPU and contiguous, fit for safetensors."""
+        return [
+            {
+                name: value.detach().cpu().contiguous().clone()
+                for name, value in m.state_dict().items()
+            }
+            for m in self._members
+        ]
+
+    @classmethod
+    def from_state(
+        cls,
+        states: Sequence[Mapping[str, Tensor]],
+        class_names: Sequence[str],
+        settings: TrainingSettings,
+    ) -> Committee:
+        """The committee that state() was taken from, grey or RGB.
+
+        Raises ValueError if the tensors do not fit the settings' network.
+        """
+        for in_channels in (1, 3):
+            try:
+                members = [
+                    _restored(s, in_channels, len(class_names) + 1, settings) for s in states
+                ]
+            except RuntimeError:  # load_state_dict's, for names or shapes that differ
+                continue
+            return cls(members, class_names, settings, in_channels)
+        raise ValueError("the weights do not fit the network of these settings")
+
+
+def _restored(
+    state: Mapping[str, Tensor], in_channels: int, classes: int, settings: TrainingSettings
+) -> nn.Module:
+    member = build_network(
+        settings.network, in_channels, classes, settings.width, settings.scales, settings.dropout
+    )
+    member.load_state_dict(dict(state))
+    return member
+
+
+def _own_means(planes: Sequence[Tensor], places: Sequence[Placement]) -> npt.NDArray[np.float64]:
+    """Means of F planes (N, S, S) over each slice's own pixels, (F, N): one transfer a batch."""
+    stacked = torch.stack(list(planes))
+    means = [
+        stacked[:, index, : where.rows, : where.columns].mean(dim=(1, 2))
+        for index, where in enumerate(places)
+    ]
+    return cast(npt.NDArray[np.float64], torch.stack(means, dim=1).double().cpu().numpy())
+
+
+def _draft(mean: Tensor, where: Placement) -> Grey:
+    """The draft of one slice from mean probabilities (C, S, S), at the slice's own size."""
+    draft: Grey = restore(mean, where).argmax(dim=0).to(torch.uint8).cpu().numpy()
+    return draft

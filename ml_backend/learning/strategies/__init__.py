@@ -1,0 +1,25 @@
+"""Which slices to label next: pure functions from scores and descriptors to indices.
+
+`STRATEGIES` holds them all by name. Two-stage selection follows Suggestive Annotation (Yang et al.,
+MICCAI 2017, section 2.3): the K most uncertain slices first, of those the k most diverse.
+"""
+
+from .ranking import most_uncertain, power_noised, queue_order
+from .registry import STRATEGIES, Candidates, Strategy
+from .spread import cold_start, k_centre, typical
+from .two_stage_rules import two_stage, two_stage_coverage, two_stage_stratified
+
+__all__ = [
+    "STRATEGIES",
+    "Candidates",
+    "Strategy",
+    "cold_start",
+    "k_centre",
+    "most_uncertain",
+    "power_noised",
+    "queue_order",
+    "two_stage",
+    "two_stage_coverage",
+    "two_stage_stratified",
+    "typical",
+]

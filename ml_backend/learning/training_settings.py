@@ -1,0 +1,87 @@
+"""What decides a training, its bounds, and what suits a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What decides a training; the defaults suit a GPU, preset() gives a CPU's."""
+
+    network: str = "fcn"  # see networks.build_network
+    members: int = 4  # the paper's committee
+    width: int = 32  # with six scales the paper's 1024-d descriptor
+    scales: int = 6
+    side_px: int = 256
+    steps: int = 1500
+    batch_size: int = 16
+    learning_rate: float = 3e-3  # peak of the one-cycle schedule
+    weight_decay: float = 1e-2
+    augment: bool = True  # a round's few labels are soon known by heart without
+    dropout: float = 0.0  # probability, before the last convolution
+    passes: int = 0  # dropout passes of the first member when scoring; 0: no MC dropout
+    bootstrap_over: str = "slices"  # or "patients": whole ones are drawn
+    start: str = "scratch"  # or "encoder": from one trained on the unlabelled pool
+    semi_supervised: bool = False  # a second stage with what the committee agrees on
+    confidence: float = 0.9  # mean probability of a pixel from which its agreement counts
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("members", 1),
+            ("width", 1),
+            ("scales", 2),
+            ("steps", 1),
+            ("batch_size", 1),
+            ("passes", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}: it is {getattr(self, name)}")
+        if self.side_px % 2 ** (self.scales - 1) or self.side_px < 1:
+            raise ValueError(
+                f"side_px must be a multiple of {2 ** (self.scales - 1)} for {self.scales} scales: "
+                f"it is {self.side_px}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1: it is {self.dropout}")
+        if not 0 < self.confidence <= 1:
+            raise ValueError(f"confidence must be above 0 and at most 1: it is {self.confidence}")
+        for name, choices in (
+            ("bootstrap_over", ("slices", "patients")),
+            ("start", ("scratch", "encoder")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be {' or '.join(choices)}: it is {getattr(self, name)!r}"
+                )
+        if self.start == "encoder" and self.network != "fcn":
+            raise ValueError(f"only the fcn can start from an encoder: network is {self.network!r}")
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of a setting; "auto" is the GPU if there is one. Raises ValueError if unknown."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"there is no device {name!r}: use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} was asked for, but no GPU is usable here")
+    return device
+
+
+def preset(device: str) -> TrainingSettings:
+    """Settings for a device: on two CPU cores a round of the demo stays under two minutes.
+
+    In the same time twice as many steps of half the slices draw better there.
+    """
+    if torch_device(device).type == "cpu":
+        return TrainingSettings(
+            width=8, scales=5, side_px=128, steps=200, batch_size=4, device=device
+        )
+    return TrainingSettings(device=device)

@@ -1,0 +1,147 @@
+"""Networks by name, under one interface."""
+
+import builtins
+import sys
+import types
+
+import pytest
+import torch
+from torch import nn
+
+from ml_backend.learning.baselines import NETWORKS
+from ml_backend.learning.dropout import SeededDropout, dropout_layers, reseed
+from ml_backend.learning.fcn import FCN
+from ml_backend.learning.networks import build_network
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_networks_share_shapes(name, channels):
+    network = build_network(name, channels, 4, 8, 4, 0.2).eval()
+    logits, descriptor = network(torch.zeros(2, channels, 40, 64))
+    assert logits.shape == (2, 4, 40, 64)
+    assert descriptor.shape == (2, 64)
+    assert dropout_layers(network) and not dropout_layers(build_network(name, 1, 4, 8, 4))
+    with pytest.raises(ValueError, match="multiples of 8"):
+        network(torch.zeros(1, channels, 36, 64))
+    with pytest.raises(ValueError, match="classes >= 2"):
+        build_network(name, 1, 1, 8, 4)
+
+
+def test_the_papers_width_gives_its_descriptor():
+    with torch.no_grad():
+        _, descriptor = FCN(width=32, scales=6).eval()(torch.zeros(1, 1, 32, 32))
+    assert descriptor.shape == (1, 1024)
+
+
+MONAI = ["SegResNet", "AttentionUnet", "BasicUNet", "UNet", "FlexibleUNet"]
+
+
+@pytest.mark.parametrize("name", MONAI)
+def test_monais_networks_take_any_size_and_describe_by_their_deepest_features(name):
+    pytest.importorskip("monai")
+    network = build_network(f"monai:{name}", 3, 4, 8, 3, 0.2).eval()
+    x = torch.rand(2, 3, 40, 52)
+    with torch.no_grad():
+        logits, descriptor = network(x)
+        again, _ = network(x)
+    assert logits.shape == (2, 4, 40, 52)
+    assert descriptor.shape[0] == 2 and descriptor.shape[1] >= 32
+    assert not torch.allclose(descriptor[0], descriptor[1])
+    assert torch.equal(logits, again)
+    assert not any(isinstance(m, nn.Dropout | nn.Dropout2d) for m in network.modules())
+
+
+def test_what_monai_cannot_give_is_said(monkeypatch):
+    pytest.importorskip("monai")
+    for name, words in (("Nix", "no network 'Nix'"), ("UNETR", "class of your own")):
+        with pytest.raises(ValueError, match=words):
+            build_network(f"monai:{name}", 1, 3, 8, 3)
+    for name in [n for n in sys.modules if n.partition(".")[0] == "monai"]:
+        monkeypatch.delitem(sys.modules, name)
+    plain = builtins.__import__
+
+    def without(name, *rest, **more):
+        if name.partition(".")[0] == "monai":
+            raise ImportError(name)
+        return plain(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "monai", None)
+    with pytest.raises(ValueError, match="pip install --no-deps monai"):
+        build_network("monai:UNet", 1, 3, 8, 3)
+
+
+class Own(nn.Module):
+    def __init__(self, in_channels, classes, width, scales):
+        super().__init__()
+        self.deep = nn.Conv2d(in_channels, width, 3, padding=1, stride=2)
+        self.head = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(width, classes, 1))
+
+    def forward(self, x):
+        return self.head(self.deep(x))
+
+
+class Described(Own):
+    def forward(self, x):
+        deep = self.deep(x)
+        return self.head(deep), deep.mean(dim=(2, 3))
+
+
+class Cropping(Own):
+    def forward(self, x):
+        return super().forward(x)[:, :, 1:]
+
+
+@pytest.fixture
+def own(monkeypatch):
+    module = types.ModuleType("ward_networks")
+    for found in (Own, Described, Cropping):
+        setattr(module, found.__name__, found)
+    module.Text = str.format
+    module.NoModule = lambda in_channels, classes, width, scales: None
+    monkeypatch.setitem(sys.modules, "ward_networks", module)
+
+
+@pytest.mark.parametrize("name", ["Own", "Described"])
+def test_a_class_of_ones_own_is_taken_with_or_without_a_descriptor(own, name):
+    network = build_network(f"ward_networks:{name}", 1, 3, 8, 3).eval()
+    logits, descriptor = network(torch.rand(2, 1, 24, 24))
+    assert logits.shape == (2, 3, 24, 24)
+    assert descriptor.shape == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ward_networks:Nix", "has no class 'Nix'"),
+        ("no_such_package:Net", "cannot be imported"),
+        ("ward_networks:NoModule", "torch.nn.Module"),
+        ("ward_networks:Cropping", "must give logits"),
+        ("torch.nn:ReLU6", "must be callable as ReLU6"),
+        ("resnet", "choose one of fcn, unet, cumednet"),
+        ("monai:", "choose one of"),
+    ],
+)
+def test_names_and_classes_that_do_not_fit_are_refused(own, name, words):
+    with pytest.raises(ValueError, match=words):
+        build_network(name, 1, 3, 8, 3)
+
+
+def test_dropout_for_a_network_without_is_refused(own):
+    with pytest.raises(ValueError, match="has no dropout"):
+        build_network("ward_networks:Own", 1, 3, 8, 3, 0.2)
+
+
+def test_seeded_dropout_keeps_the_mean_drops_whole_channels_and_repeats_itself():
+    layer = SeededDropout(0.25, channels=True, seed=3)
+    x = torch.ones(40, 100, 4, 4)
+    first, second = layer(x), layer(x)
+    assert first.mean() == pytest.approx(1, abs=0.05)
+    assert all(len(channel.unique()) == 1 for channel in first.flatten(0, 1))
+    assert not torch.equal(first, second)
+    reseed(layer, 0)
+    third = layer(x)
+    reseed(layer, 0)
+    assert torch.equal(third, layer(x))
+    assert torch.equal(layer.eval()(x), x)
