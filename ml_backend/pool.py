@@ -149,7 +149,9 @@ def select(
         **{name: getattr(every, name)[open_] for name in _BY_SLICE},
         labelled=every.labelled if labelled is None else labelled,
     )
-    chosen = STRATEGIES[settings.strategy].select(candidates, settings.K, settings.k)
+    # Of a small pool the first stage keeps half: if it kept all, uncertainty would decide nothing.
+    kept = max(settings.k, min(settings.K, len(open_) // 2))
+    chosen = STRATEGIES[settings.strategy].select(candidates, kept, settings.k)
     return [pool.tasks[open_[index]].id for index in chosen]
 
 

@@ -40,7 +40,9 @@ class Settings:
     )
 
     # Two-stage selection.
-    K: int = _setting(48, "QUORUM_K", "slices kept by uncertainty in the first stage")
+    K: int = _setting(
+        48, "QUORUM_K", "slices kept by uncertainty in the first stage, half the pool at most"
+    )
     k: int = _setting(8, "QUORUM_BATCH", "slices selected a round in the second stage")
     strategy: str = _setting("two-stage", "QUORUM_STRATEGY", "name in the strategies' registry")
     cold_start: str = _setting(

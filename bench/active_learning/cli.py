@@ -24,7 +24,8 @@ from .rows import Rows, RowsError
 from .run import FULL, Job, Plan, RunError, parse_settings, run_grid
 
 # With these a round on 100 slices takes about 15 s on two cores.
-_CPU = {"steps": 100, "width": 8, "scales": 5, "side_px": 64, "members": 4, "batch_size": 8}
+# With fewer steps committees are not trained, and strategies are ranked by chance.
+_CPU = {"steps": 500, "width": 8, "scales": 5, "side_px": 64, "members": 4, "batch_size": 4}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--budgets", type=_numbers, default=(0.1, 0.2, 0.3, 0.4, 0.5), metavar="A,B,…",
         help="shares of the pool that are labelled (0.1,0.2,0.3,0.4,0.5)")  # fmt: skip
     add("--k", type=int, default=0, help="slices a round (default: as the budgets ask)")
-    add("--candidates", type=float, default=6.0, help="K / k of the first stage (%(default)s)")
+    add(
+        "--candidates",
+        type=float,
+        default=6.0,
+        help="K / k of the first stage (%(default)s), half the pool at most",
+    )
     add("--first", choices=("cold", "random"), default="cold",
         help="first batch: the served cold start, or random (%(default)s)")  # fmt: skip
     add("--networks", type=_words, default=(), metavar="A,B,…",

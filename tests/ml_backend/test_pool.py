@@ -46,6 +46,13 @@ def test_neither_held_out_nor_labelled_nor_skipped_slices_are_selected():
     assert sorted(selected) == list(range(8, 20))
 
 
+def test_a_large_K_does_not_switch_uncertainty_off():
+    found, pool = make(count=40)
+    selected = select(found, pool, Settings(K=1000, k=8))
+    uncertain = np.argsort(-pool.uncertainty)[:20]
+    assert set(selected) <= {pool.tasks[index].id for index in uncertain}
+
+
 def test_every_open_slice_is_in_the_queue_once_in_its_place():
     found, pool = make(held_out=range(6), evaluation=[0, 1], labelled=[0, 10], unreadable=[19])
     selected = [15, 12, 17]
