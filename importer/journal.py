@@ -151,20 +151,6 @@ def _as_list(tasks: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     yield b"[]\n" if first else b"\n]\n"
 
 
-def read_tasks(out: Path) -> list[dict[str, Any]]:
-    """The tasks in a folder's tasks.json. Raises TasksError if it is damaged."""
-    path = out / "tasks.json"
-    try:
-        tasks = json.loads(path.read_bytes())
-        if isinstance(tasks, list) and all(task["data"]["slice"] for task in tasks):
-            return tasks
-    except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise TasksError(f"{path} is not a list of tasks: move it away and import again")
-
-
 def iter_tasks(out: Path) -> Iterator[dict[str, Any]]:
     """The tasks in a folder's tasks.json, one in memory at a time: it holds one a line.
 

@@ -57,7 +57,6 @@ class Outcome:
     where: str = ""  # "render.py:44", where the importer met an unexpected failure
     digest: str = "-"  # 12 hex digits of the content's SHA-256, for those that need a name
     slices: list[Slice] = field(default_factory=list)
-    new: bool = True  # whether anything was decoded; False if all files were there
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)  # for the vault
     redacted: int = 0  # slices on which something was blacked out
     copied: int = 0
@@ -124,7 +123,6 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
         outcome.dropped = dropped_keywords(dataset)
     copy = recipe.copies / f"{data['instance']}.dcm" if recipe.copies else None
     if _all_there(slices, copy, recipe):
-        outcome.new = False
         return outcome
     verdict = _verdict(dataset, recipe, released)
     if verdict is not None and verdict.care is Care.HOLD:

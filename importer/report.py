@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .journal import read_tasks
+from .journal import iter_tasks
 
 REMEDIES = {
     "damaged": "the header cannot be read: export the object from the PACS again",
@@ -68,7 +68,7 @@ class ImportReport:
     @property
     def tasks(self) -> list[dict[str, Any]]:
         """All tasks of the folder, read from tasks.json. Raises TasksError if it is damaged."""
-        return read_tasks(self.out)
+        return list(iter_tasks(self.out))
 
     @property
     def complete(self) -> bool:

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from importer.journal import Journal, TasksError, iter_tasks, read_tasks
+from importer.journal import Journal, TasksError, iter_tasks
 
 RECIPE = {"windows": ["header"]}
 
@@ -21,13 +21,13 @@ def filled(out, positions, series="s"):
 
 
 def places(out):
-    return [(t["data"]["slice"], t["data"]["slice_position_mm"]) for t in read_tasks(out)]
+    return [(t["data"]["slice"], t["data"]["slice_position_mm"]) for t in iter_tasks(out)]
 
 
 def test_tasks_come_in_the_order_of_their_positions_from_the_lowest(tmp_path):
     filled(tmp_path, [30.0, 10.0, 20.5])
     assert places(tmp_path) == [("s10.0", 0.0), ("s20.5", 10.5), ("s30.0", 20.0)]
-    assert "30.0" not in json.dumps([t["data"]["slice_position_mm"] for t in read_tasks(tmp_path)])
+    assert "30.0" not in json.dumps([t["data"]["slice_position_mm"] for t in iter_tasks(tmp_path)])
 
 
 def test_slices_that_come_later_move_none_that_are_tasks_already(tmp_path):
@@ -86,5 +86,5 @@ def test_tasks_of_another_making_are_told(tmp_path, text):
 
 def test_an_empty_import_is_an_empty_list(tmp_path):
     filled(tmp_path, [])
-    assert read_tasks(tmp_path) == []
+    assert list(iter_tasks(tmp_path)) == []
     assert json.loads((tmp_path / "tasks.json").read_text()) == []

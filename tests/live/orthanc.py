@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,12 @@ import requests
 
 from launcher.processes import ServiceError, Supervisor, free_port
 
-# Debian's and Ubuntu's packages; the second one is the DICOMweb plugin.
-PACKAGES = ("orthanc", "orthanc-dicomweb")
 USER, PASSWORD = "reader", "Kanari-4711"
 _BINARY = Path("/usr/sbin/Orthanc")
 _PLUGINS = (
     Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
     Path("/usr/lib/orthanc/libOrthancDicomWeb.so"),
 )
-
-
-def install() -> None:
-    """Install Orthanc, as root, on Debian or Ubuntu. Raises CalledProcessError."""
-    # RUNLEVEL=1 keeps the package from starting its own service.
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    wait = ("-o", "DPkg::Lock::Timeout=300")
-    for command in (
-        ("update", "-qq"),
-        ("install", "-y", "-qq", "--no-install-recommends", *PACKAGES),
-    ):
-        subprocess.run(["apt-get", *wait, *command], env=environment, check=True)
 
 
 class Orthanc:
@@ -43,7 +28,7 @@ class Orthanc:
         binary = str(_BINARY) if _BINARY.exists() else shutil.which("Orthanc")
         plugin = next((path for path in _PLUGINS if path.exists()), None)
         if not binary or not plugin:
-            raise ServiceError(f"Orthanc is missing: apt-get install {' '.join(PACKAGES)}")
+            raise ServiceError("Orthanc is missing: apt-get install orthanc orthanc-dicomweb")
         self.http_port, self.dicom_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.dicomweb = f"{self.url}/dicom-web"
