@@ -82,6 +82,26 @@ def floor(source: Path, out: Path) -> float:
     return len(files) / (time.perf_counter() - started)
 
 
+def floor_in(processes: int, source: Path, out: Path) -> float:
+    """Slices a second of as many processes together, each at a part of the files: what so many
+    cores are worth on this machine, which may share their caches and their power.
+    """
+    listed = sorted(source.iterdir())
+    parts = [out / f"part{number}" for number in range(processes)]
+    for number, part in enumerate(parts):
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        for file in listed[number::processes]:
+            os.link(file, part / file.name)
+    code = "import sys; from pathlib import Path; from bench.importing import floor; "
+    code += "print(floor(Path(sys.argv[1]), Path(sys.argv[2])))"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, part, out], stdout=subprocess.PIPE, text=True)
+        for part in parts
+    ]
+    return sum(float(process.communicate()[0]) for process in running)
+
+
 def ours(source: Path, short: Path, scratch: Path, options: Sequence[str]) -> float:
     """Slices a second of the importer, of what the long import has more than the short one."""
 
@@ -133,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         off = ["--burned-in", "off"]
         rows: dict[str, Callable[[], float]] = {
             "floor: decode and encode, 1 core": lambda: floor(source, scratch / "floor"),
+            "the same in 2 processes": lambda: floor_in(2, source, scratch / "floor"),
             "importer, 1 worker, text in pixels not looked for": lambda: ours(
                 source, short, scratch, [*one, *off]
             ),

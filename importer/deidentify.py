@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from typing import Any
 
-import numpy as np
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
@@ -147,8 +146,8 @@ def position_along_normal_mm(dataset: Dataset, frame: int) -> float | None:
     axes = _numbers(frame_value(dataset, "ImageOrientationPatient", frame))
     if len(origin) != 3 or len(axes) != 6:
         return None
-    normal = np.cross(axes[:3], axes[3:])
-    position = float(np.dot(normal, origin))
+    (a, b, c, d, e, f), (x, y, z) = axes, origin
+    position = (b * f - c * e) * x + (c * d - a * f) * y + (a * e - b * d) * z
     return position if abs(position) < 1e5 else None
 
 

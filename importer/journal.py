@@ -131,12 +131,16 @@ class Journal:
         are the table's.
         """
         self._stream.flush()
+        at = 0
         with self._path.open("rb") as stream:
             for series, places in self._places.items():
                 origin = self._origins.get(series)
                 for _, _, offset in sorted(places, key=lambda p: (p[0] is None, p)):
-                    stream.seek(offset)
-                    entry = json.loads(stream.readline())
+                    if offset != at:  # a seek forgets what the stream has read ahead
+                        stream.seek(offset)
+                    line = stream.readline()
+                    at = offset + len(line)
+                    entry = json.loads(line)
                     data = entry["data"]
                     if entry["position"] is not None and origin is not None:
                         data["slice_position_mm"] = round(entry["position"] - origin, 3)

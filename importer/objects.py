@@ -22,6 +22,7 @@ from .burned_in import Box, Care, Verdict, blacken, care_for, clean
 from .copies import CopyError, rebuild
 from .decode import DecodeError, Pixels, frames, parse, quiet, to_rgb
 from .deidentify import allowed_attributes, dropped_keywords, identifiers, position_along_normal_mm
+from .functional_groups import attribute
 from .image_files import encode
 from .journal import write_atomically
 from .pseudonyms import pseudonym
@@ -104,8 +105,10 @@ def _place(error: BaseException) -> str:
 
 
 def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
-    dataset = parse(content, recipe.limits)
-    if dataset is None or dataset.get("DirectoryRecordSequence"):
+    # A dry run counts what stays behind, and copies are built by code that reads all there is.
+    whole = recipe.dry_run or recipe.copies is not None
+    dataset = parse(content, recipe.limits, whole=whole)
+    if dataset is None or attribute(dataset, "DirectoryRecordSequence"):
         return Outcome("not-dicom")
     if not any(k in dataset for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         # The standard's own name of the class; one it does not know is not echoed.
@@ -162,7 +165,7 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
 
 
 def _slices(dataset: Dataset, data: dict[str, Any], recipe: Recipe) -> list[Slice]:
-    count = int(dataset.get("NumberOfFrames") or 1)
+    count = int(attribute(dataset, "NumberOfFrames") or 1)
     if count > recipe.limits.frames or count < 1:
         raise DecodeError("too-large")
     made = []
@@ -179,7 +182,7 @@ def _slices(dataset: Dataset, data: dict[str, Any], recipe: Recipe) -> list[Slic
 
 def _files(entry: Slice, recipe: Recipe) -> list[Path]:
     keys = recipe.image_keys().values()
-    return [recipe.images / Path(entry.data[key]).name for key in keys]
+    return [recipe.images / entry.data[key].rpartition("/")[2] for key in keys]
 
 
 def _all_there(slices: Sequence[Slice], copy: Path | None, recipe: Recipe) -> bool:
@@ -194,7 +197,7 @@ def _verdict(dataset: Dataset, recipe: Recipe, released: str) -> Verdict | None:
     if recipe.burned_in is BurnedIn.OFF or released == "original":
         return None
     verdict = care_for(dataset)
-    vouched = str(dataset.get("Modality") or "").strip().upper() in recipe.accept
+    vouched = str(attribute(dataset, "Modality") or "").strip().upper() in recipe.accept
     if verdict.care is Care.HOLD and (released or vouched):
         return Verdict(Care.READ, verdict.reason)
     return verdict
@@ -254,7 +257,7 @@ def _hold(
 ) -> Outcome:
     """Set an object aside for a person, with pictures of some frames before and after."""
     if recipe.quarantine is not None and not recipe.dry_run:
-        count = int(dataset.get("NumberOfFrames") or 1)
+        count = int(attribute(dataset, "NumberOfFrames") or 1)
         shown = set(range(0, count, max(1, -(-count // _PICTURES))))
         pictures = []
         for frame, pixels in enumerate(frames(dataset, recipe.limits)):

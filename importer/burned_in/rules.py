@@ -11,6 +11,7 @@ from enum import Enum
 
 from pydicom.dataset import Dataset
 
+from ..functional_groups import attribute
 from .regions import RegionsError, kept_regions
 
 # Devices whose images are original measurements, without a screen in between.
@@ -107,7 +108,7 @@ def _code(dataset: Dataset, keyword: str) -> str:
 def _codes(dataset: Dataset, keyword: str) -> list[str]:
     """The values of an attribute in capitals, without padding; none if it cannot be read."""
     try:
-        value = dataset.get(keyword)
+        value = attribute(dataset, keyword)
         if value is None:
             return []
         values = value if isinstance(value, list | tuple) or _many(value) else [value]

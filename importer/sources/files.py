@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,9 @@ from ..limits import Limits
 
 _ZIP_START = b"PK\x03\x04"
 
-# (path for the screen, content or None if it is to be read from the path, reason code of a problem)
-_Found = tuple[str, bytes | None, str | None]
+# (path for the screen, content or None if it is to be read from the path, reason code of a problem,
+# size in bytes)
+_Found = tuple[str, bytes | None, str | None, int]
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,9 @@ def iter_objects(sources: Sequence[Path], limits: Limits | None = None) -> Itera
     for source in sources:
         if source.name.upper() == "DICOMDIR" and source.is_file():
             source = source.parent
-        for path, content, problem in _walk(source, limits):
+        for path, content, problem, size in _walk(source, limits):
             number += 1
-            size = len(content) if content is not None else _size(path)
             yield SourceObject(number, path, content, size, problem)
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def _walk(source: Path, limits: Limits) -> Iterator[_Found]:
@@ -64,35 +58,47 @@ def _walk(source: Path, limits: Limits) -> Iterator[_Found]:
             folders.sort()
             for name in sorted(names):
                 path = Path(folder, name)
-                if path.is_file() and not path.is_symlink():
-                    yield from _file(path, limits)
+                try:
+                    found = path.lstat()
+                except OSError:
+                    yield _problem(str(path), "cannot-be-read")
+                    continue
+                if stat.S_ISREG(found.st_mode):
+                    yield from _file(path, found.st_size, limits)
     elif source.is_file():
-        yield from _file(source, limits)
+        yield from _file(source, source.stat().st_size, limits)
     else:
-        yield str(source), b"", "no-such-file"
+        yield _problem(str(source), "no-such-file")
 
 
-def _file(path: Path, limits: Limits) -> Iterator[_Found]:
+def _problem(path: str, reason: str) -> _Found:
+    return path, b"", reason, 0
+
+
+def _file(path: Path, size: int, limits: Limits) -> Iterator[_Found]:
+    shown = str(path)
     try:
-        with path.open("rb") as stream:
-            if stream.read(4) == _ZIP_START:
-                yield from _archive(stream, str(path), 1, limits)
-            elif path.stat().st_size > limits.object_bytes:
-                yield str(path), b"", "too-large"
-            else:
-                yield str(path), None, None
+        with path.open("rb", buffering=0) as stream:  # four bytes of most files, all of archives
+            is_archive = stream.read(len(_ZIP_START)) == _ZIP_START
+        if is_archive:
+            with path.open("rb") as buffered:
+                yield from _archive(buffered, shown, 1, limits)
+        elif size > limits.object_bytes:
+            yield _problem(shown, "too-large")
+        else:
+            yield shown, None, None, size
     except OSError:
-        yield str(path), b"", "cannot-be-read"
+        yield _problem(shown, "cannot-be-read")
 
 
 def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterator[_Found]:
     if depth > limits.archive_nesting:
-        yield path, b"", "nested-too-deep"
+        yield _problem(path, "nested-too-deep")
         return
     try:
         archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
-        yield path, b"", "damaged-archive"
+        yield _problem(path, "damaged-archive")
         return
     with archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
@@ -100,7 +106,7 @@ def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterat
             len(members) > limits.archive_members
             or sum(m.file_size for m in members) > limits.archive_bytes
         ):
-            yield path, b"", "archive-too-large"
+            yield _problem(path, "archive-too-large")
             return
         for member in members:
             # The member's name is shown on request, never used to write anything.
@@ -112,7 +118,7 @@ def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterat
                 member.file_size > 2**20
                 and member.file_size > limits.archive_ratio * member.compress_size
             ):
-                yield name, b"", "archive-too-large"
+                yield _problem(name, "archive-too-large")
                 continue
             try:
                 with archive.open(member) as opened:
@@ -125,9 +131,9 @@ def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterat
                 RuntimeError,
                 NotImplementedError,
             ):
-                yield name, b"", "damaged-archive"
+                yield _problem(name, "damaged-archive")
                 continue
             if content[:4] == _ZIP_START:
                 yield from _archive(io.BytesIO(content), name, depth + 1, limits)
             else:
-                yield name, content, None
+                yield name, content, None, len(content)

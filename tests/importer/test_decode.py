@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.pixels import iter_pixels
+from pydicom.uid import ExplicitVRLittleEndian
 
-from importer.decode import DecodeError, frames, parse
+from importer.decode import DecodeError, _plain_frame, frames, parse
 from importer.image_files import to_png
 from importer.limits import Limits
 from importer.render import render
@@ -71,3 +73,41 @@ def test_limits_are_told_before_pixels_are_read():
 
 def test_pydicom_still_bundles_what_these_tests_read():
     assert sum(bundled(name) is not None for name in SAME_MR) >= 4
+
+
+@pytest.mark.parametrize("stored", [1, 8, 12, 15, 16])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_plain_pixels_are_decoded_as_pydicom_does(stored, signed):
+    dataset = dcmread(CT)
+    words = np.random.default_rng(stored).integers(0, 2**16, (128, 128), dtype=np.uint16)
+    dataset.PixelData = words.tobytes()  # what stands above the stored bits is there too
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = stored, stored - 1, signed
+    (expected,) = iter_pixels(dataset)
+    assert _plain_frame(dataset, ExplicitVRLittleEndian, 128, 128) is not None
+    (found,) = frames(dataset)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"BitsStored": 17},
+        {"BitsStored": 0},
+        {"PixelRepresentation": 2},
+        {"PixelRepresentation": None},
+        {"SamplesPerPixel": 3},
+        {"SamplesPerPixel": None},
+        {"PhotometricInterpretation": "PALETTE COLOR"},
+        {"PhotometricInterpretation": "MONOCHROME9"},
+        {"NumberOfFrames": 2},
+        {"PixelData": b"\0" * 100},
+        {"PixelData": b"\0" * 40_000},
+        {"FloatPixelData": b"\0" * 65_536},
+    ],
+    ids=str,
+)
+def test_pixels_that_are_not_plain_are_left_to_pydicom(change):
+    dataset = dcmread(CT)
+    dataset.update(change)
+    assert _plain_frame(dataset, ExplicitVRLittleEndian, 128, 128) is None

@@ -30,6 +30,7 @@ from bench.planted import (
 )
 from importer import import_dicom
 from importer.cli import import_command
+from importer.explicit_vr import quick_read
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -37,6 +38,23 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     return plant(tmp_path_factory.mktemp("planted") / "corpus", seed=3)
+
+
+def test_nothing_planted_survives_an_import_without_copies(planted, tmp_path, capfd):
+    # Without copies headers are read by another, quicker reader.
+    quick = [
+        path
+        for path in planted.folder.rglob("*")
+        if path.is_file() and quick_read(path.read_bytes()) is not None
+    ]
+    assert len(quick) > 30
+    out, keys = tmp_path / "out", tmp_path / "keys"
+    arguments = [str(planted.folder), "--out", str(out), "--key", str(keys / "key")]
+    assert import_command([*arguments, "--burned-in", "off", "--workers", "2"]) == 1
+    streams = capfd.readouterr()
+    found = survivors(planted, out, keys, (streams.out + streams.err).encode())
+    assert not [canary.where for canary in found]
+    assert len(json.loads((out / "tasks.json").read_text())) >= planted.slices
 
 
 def test_nothing_planted_survives_the_import(planted, tmp_path, capfd, caplog, monkeypatch):

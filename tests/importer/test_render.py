@@ -5,7 +5,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 
-from importer.render import render, square
+from importer.render import _ramp, render, square
+from importer.windows import Window
 
 from .files import CT, decoded
 
@@ -113,3 +114,41 @@ def test_pixels_are_shown_square(keyword, value, shape):
     dataset = Dataset()
     setattr(dataset, keyword, value)
     assert square(np.zeros((20, 30), np.uint8), dataset).shape == shape
+
+
+WINDOWS = [
+    ("40", "400"),
+    ("-600", "1500"),
+    ("50", "350"),
+    ("128.3", "77.7"),
+    ("0", "1"),
+    ("9", "0.5"),
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("slope", ["1", "2", "0.37", "-1"])
+@pytest.mark.parametrize("interpretation", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_quick_ramp_shows_every_stored_value_as_the_table_does(
+    monkeypatch, window, slope, interpretation, signed
+):
+    dataset = Dataset()
+    dataset.WindowCenter, dataset.WindowWidth = window
+    dataset.RescaleSlope, dataset.RescaleIntercept = slope, "-1024"
+    dataset.PhotometricInterpretation = interpretation
+    every = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    pixels = every.view(np.int16) if signed else every
+    quick = render(pixels, dataset)
+    monkeypatch.setattr("importer.render._ramp", lambda *_: None)
+    assert np.array_equal(quick, render(pixels, dataset))
+
+
+def test_usual_windows_have_a_quick_ramp():
+    usual = [
+        _ramp("<i2", 1.0, intercept, Window(center - 0.5 - (width - 1) / 2,
+              center - 0.5 + (width - 1) / 2), False, None)
+        for intercept in (0.0, -1024.0)
+        for center, width in ((40, 400), (-600, 1500), (50, 350), (400, 1800), (40, 80), (60, 160))
+    ]  # fmt: skip
+    assert sum(ramp is not None for ramp in usual) > len(usual) / 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from demo import brain
-from importer.burned_in import OcrMissingError, cheap_boxes, ocr_boxes, text_boxes
+from importer.burned_in import OcrMissingError, cheap_boxes, ocr_boxes, strokes, text_boxes
 from importer.burned_in import text as text_module
 from importer.burned_in.boxes import lines_of, mask_of
 
@@ -81,3 +81,43 @@ def test_without_the_package_the_detector_says_so(monkeypatch):
     with pytest.raises(OcrMissingError, match="rapidocr-onnxruntime"):
         ocr_boxes(np.zeros((64, 64), np.uint8))
     text_module._session.cache_clear()
+
+
+def hard_images():
+    """Text, noise, stripes and dots around the filter's threshold, over slices and on black."""
+    generator = np.random.default_rng(3)
+    slices = brain.slices()[0]
+    for number in range(300):
+        image = slices[number % len(slices)].copy()
+        if number % 4 == 0:
+            noise = generator.normal(0, generator.uniform(5, 60), image.shape)
+            image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        elif number % 4 == 1:
+            ink = int(generator.integers(60, 256))
+            points = int(generator.integers(8, 30))
+            image, _ = written(image, "HOLM, Ana 1950", 20, 5, points, ink, None)
+        elif number % 4 == 2:
+            image = np.zeros((64, 130), np.uint8)
+            for column in range(3, 128, int(generator.integers(5, 14))):
+                top = int(generator.integers(0, 30))
+                rows = slice(top, top + int(generator.integers(2, 34)))
+                image[rows, column : column + 2] = generator.integers(55, 80)
+        else:
+            dots = generator.random((80, 121)) < generator.uniform(0, 0.3)
+            image = dots.astype(np.uint8) * np.uint8(generator.integers(50, 130))
+        yield image
+
+
+def test_the_filter_s_short_way_out_changes_no_answer(monkeypatch):
+    images = list(hard_images())
+    short = [cheap_boxes(image) for image in images]
+    asked = []
+
+    def never(*picture):
+        asked.append(may_alarm(*picture))
+        return True
+
+    may_alarm = strokes._may_alarm
+    monkeypatch.setattr(strokes, "_may_alarm", never)
+    assert [cheap_boxes(image) for image in images] == short
+    assert 30 < sum(map(bool, short)) < 270 and asked.count(False) > 30
