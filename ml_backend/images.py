@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 _MAX_PIXELS = 8192 * 8192
 
@@ -22,9 +22,13 @@ def read_image(content: bytes) -> npt.NDArray[np.uint8]:
     damage, or more than 8192 x 8192 pixels.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                raise ImageError(f"the image has {image.width} x {image.height} pixels: too large")
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as stored:
+            if stored.width * stored.height > _MAX_PIXELS:
+                raise ImageError(
+                    f"the image has {stored.width} x {stored.height} pixels: too large"
+                )
+            # As the browser shows it, and annotators draw on it.
+            image = ImageOps.exif_transpose(stored)
             if image.mode in ("1", "L", "LA", "I", "I;16", "F"):
                 return np.asarray(image.convert("L"), dtype=np.uint8)
             colour = np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -5,7 +5,14 @@ import sys
 import numpy as np
 import pytest
 
-from ml_backend.learning.consensus import agreement, agreements, majority, staple
+from ml_backend.learning.consensus import (
+    agreement,
+    agreements,
+    disagreement,
+    majority,
+    staple,
+    staple_estimate,
+)
 from ml_backend.learning.metrics import cohen_kappa, confusion, dice, foreground_mean
 
 Y, X = np.mgrid[:96, :96]
@@ -44,6 +51,24 @@ def test_the_majority_wins_and_a_tie_goes_to_background():
     assert majority(np.stack([a, c]))[0, 0] == 0
     with pytest.raises(ValueError, match="A, H, W"):
         majority(a)
+
+
+def test_the_class_that_weighs_most_wins_and_a_tie_goes_to_the_lowest():
+    a, b, c = (np.array([[v]], np.uint8) for v in (0, 1, 2))
+    assert majority(np.stack([a, b, b]), [1, 0.4, 0.4])[0, 0] == 0
+    assert majority(np.stack([a, b, b]), [1, 0.6, 0.6])[0, 0] == 1
+    assert majority(np.stack([c, b]), [0.5, 0.5])[0, 0] == 1
+    assert majority(np.stack([a, c]), [0, 0.1])[0, 0] == 2
+    # Ten tenths are as much as one, whatever their sum is in floating point.
+    assert majority(np.stack([a, *[b] * 10]), [1, *[0.1] * 10])[0, 0] == 0
+    raters = noisy(truth(), [0.2, 0.4, 0.5], 3)
+    assert np.array_equal(majority(raters), majority(raters, [3, 3, 3]))
+
+
+@pytest.mark.parametrize("wrong", [[1.0], [1, -1], [0, 0], [1, float("nan")], [1, float("inf")]])
+def test_weights_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match="weight"):
+        majority(np.zeros((2, 4, 4), np.uint8), wrong)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -90,6 +115,37 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(ImportError, match="pip install SimpleITK"):
         staple(noisy(truth(), [0.1, 0.1, 0.1], 0))
+
+
+def test_staple_knows_how_often_each_annotator_sees_a_class_where_it_is():
+    pytest.importorskip("SimpleITK")
+    raters = noisy(truth(), [0.05, 0.1, 0.5, 0.6, 0.6], 0)
+    real = [np.mean([(r == c)[truth() == c].mean() for c in (1, 2)]) for r in raters]
+    assert staple_estimate(raters).sensitivity == pytest.approx(real, abs=0.02)
+    whole, part = disc(30, 30, 10), disc(30, 30, 5)
+    assert staple_estimate(np.stack([whole, whole, part])).sensitivity == pytest.approx(
+        [1, 1, part.sum() / whole.sum()], abs=0.01
+    )
+
+
+def test_staple_tells_nothing_of_too_few_annotators_or_of_who_weighs_nothing():
+    pytest.importorskip("SimpleITK")
+    raters = noisy(truth(), [0.1, 0.2, 0.3, 0.6], 0)
+    assert np.isnan(staple_estimate(raters[:2]).sensitivity).all()
+    assert np.isnan(staple_estimate(raters, [1, 1, 1, 0]).sensitivity).tolist() == [0, 0, 0, 1]
+    assert np.array_equal(staple(raters, [1, 1, 1, 0]), staple(raters[:3]))
+    assert np.array_equal(staple(raters, [1, 0.1, 0, 0]), raters[0])
+    assert np.array_equal(staple(raters, [1, 0.5, 0.2, 0.1]), staple(raters))
+
+
+def test_disagreement_is_the_mean_over_the_pairs_and_empty_masks_agree():
+    left, right = np.zeros((2, 6, 6), np.uint8)
+    left[:, :3], right[:, 3:] = 1, 1
+    nothing = np.zeros_like(left)
+    assert disagreement(np.stack([left, left, right]), 2) == pytest.approx(2 / 3)
+    assert disagreement(np.stack([nothing, nothing]), 2) == 0
+    assert disagreement(np.stack([nothing, nothing, left]), 2) == pytest.approx(2 / 3)
+    assert np.isnan(disagreement(left[None], 2))
 
 
 def test_agreement_of_the_same_mask_is_one_and_of_disjoint_ones_zero():

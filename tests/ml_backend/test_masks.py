@@ -2,59 +2,12 @@
 
 import numpy as np
 import pytest
-from label_studio_sdk.converter import brush
 
-from ml_backend.masks import (
-    BrushConfig,
-    MaskError,
-    decode_rle,
-    encode_rle,
-    to_label_map,
-    to_regions,
-)
+from ml_backend.masks import BrushConfig, MaskError, encode_rle, to_label_map, to_regions
+
+from .test_brush import bitmask
 
 CONFIG = BrushConfig("mask", "image", "image", ("Grey matter", "White matter"))
-
-
-def masks_of_all_kinds():
-    generator = np.random.default_rng(0)
-    y, x = np.mgrid[:61, :83]
-    yield "disc", (y - 30) ** 2 + (x - 40) ** 2 < 400
-    yield "noise", generator.random((61, 83)) < 0.5
-    yield "empty", np.zeros((61, 83), bool)
-    yield "full", np.ones((61, 83), bool)
-    yield "one pixel", (y == 60) & (x == 82)
-    yield "a single row", generator.random((1, 7)) < 0.5
-    yield "a run longer than 2**16", np.ones((300, 300), bool)
-
-
-@pytest.mark.parametrize(("name", "mask"), list(masks_of_all_kinds()))
-def test_a_mask_survives_the_round_trip_exactly(name, mask):
-    assert np.array_equal(decode_rle(encode_rle(mask), *mask.shape), mask)
-
-
-@pytest.mark.parametrize(("name", "mask"), list(masks_of_all_kinds()))
-def test_the_code_is_the_sdk_s_and_fully_opaque(name, mask):
-    encoded = encode_rle(mask)
-    assert encoded == brush.mask2rle(mask.astype(np.uint8) * 255)
-    alpha = brush.decode_rle(encoded).reshape(*mask.shape, 4)[:, :, 3]
-    assert set(np.unique(alpha)) <= {0, 255}
-
-
-@pytest.mark.parametrize("shape", [(4,), (2, 2, 2), (0, 5)])
-def test_a_mask_of_another_shape_is_refused(shape):
-    with pytest.raises(MaskError, match="H, W"):
-        encode_rle(np.zeros(shape, bool))
-
-
-def test_a_code_of_another_size_or_a_damaged_one_is_refused():
-    encoded = encode_rle(np.eye(16, dtype=bool))
-    with pytest.raises(MaskError, match="does not belong"):
-        decode_rle(encoded, 16, 17)
-    with pytest.raises(MaskError, match="damaged"):
-        decode_rle(encoded[:12], 16, 16)
-    with pytest.raises(MaskError, match="too short"):
-        decode_rle([1, 2], 16, 16)
 
 
 def test_a_label_map_survives_the_round_trip_through_regions():
@@ -95,20 +48,182 @@ def test_several_strokes_of_a_class_are_joined():
     assert np.array_equal(to_label_map(regions, CONFIG, 10, 10) == 2, left | right)
 
 
-def test_a_rotated_image_or_another_size_is_refused():
-    stroke = region("brushlabels", rle=encode_rle(np.ones((10, 10), bool)))
-    with pytest.raises(MaskError, match="rotated"):
-        to_label_map([{**stroke, "image_rotation": 90}], CONFIG, 10, 10)
-    with pytest.raises(MaskError, match="another size"):
-        to_label_map([{**stroke, "original_width": 12}], CONFIG, 10, 10)
+def stroke(mask, label="White matter", **changed):
+    height, width = mask.shape
+    return {
+        "type": "brushlabels",
+        "from_name": "mask",
+        "to_name": "image",
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": encode_rle(mask), "brushlabels": [label]},
+        **changed,
+    }
 
 
-def test_other_region_types_and_foreign_labels_are_no_masks():
+HALF = np.zeros((10, 20), bool)
+HALF[2:, :10] = True
+
+
+def test_a_later_region_covers_an_earlier_one():
+    regions = [stroke(np.ones((10, 20), bool)), stroke(HALF, "Grey matter")]
+    assert np.array_equal(to_label_map(regions, CONFIG, 10, 20), np.where(HALF, 1, 2))
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+def test_a_view_that_was_rotated_changes_nothing(angle):
+    box = region("rectanglelabels", x=0, y=20, width=50, height=80, rotation=0)
+    for drawn in (stroke(HALF), {**box, "original_width": 20, "original_height": 10}):
+        rotated = {**drawn, "image_rotation": angle}
+        assert np.array_equal(to_label_map([rotated], CONFIG, 10, 20) == 2, HALF)
+
+
+def test_what_was_drawn_on_a_rotated_view_lies_where_it_was_drawn():
+    """Drawn in Label Studio 1.23.2 on a 300 x 200 image whose view was turned by 90 degrees, from
+    (20 %, 20 %) to (50 %, 30 %) of the screen's picture; the numbers are what it stored."""
+    value = {"x": 19.97533908754624, "y": 49.93834771886561, "rotation": 0}
+    value |= {"width": 9.987669543773116, "height": 30.147965474722575}
+    drawn = region("rectanglelabels", **value)
+    drawn |= {"original_width": 300, "original_height": 200, "image_rotation": 90}
+    on_screen = np.rot90(to_label_map([drawn], CONFIG, 200, 300), -1)  # clockwise: 300 x 200
+    expected = np.zeros((300, 200), np.uint8)
+    expected[60:90, 40:100] = 2
+    assert np.array_equal(on_screen, expected)
+
+
+def test_hidden_and_locked_regions_and_those_with_notes_count():
+    for more in ({"hidden": True}, {"readonly": True}, {"meta": {"text": ["unsure"]}, "score": 1}):
+        assert np.array_equal(to_label_map([stroke(HALF, **more)], CONFIG, 10, 20) == 2, HALF)
+
+
+def test_a_bitmask_is_a_mask_like_a_stroke():
+    value = {"imageDataURL": bitmask(HALF), "bitmasklabels": ["Grey matter"]}
+    drawn = {**stroke(HALF), "type": "bitmasklabels", "value": value}
+    assert np.array_equal(to_label_map([drawn], CONFIG, 10, 20), HALF)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2, 3])
+def test_a_mask_drawn_on_a_copy_of_another_scale_is_resized(factor):
+    size = int(10 * factor), int(20 * factor)
+    drawn = np.zeros(size, bool)
+    drawn[int(2 * factor) :, : int(10 * factor)] = True
+    box = region("rectanglelabels", x=0, y=20, width=50, height=80)
+    for kind in (stroke(drawn), {**box, "original_width": size[1], "original_height": size[0]}):
+        assert np.array_equal(to_label_map([kind], CONFIG, 10, 20) == 2, HALF)
+
+
+def test_a_copy_s_size_may_be_rounded_to_whole_pixels():
+    assert to_label_map([stroke(np.ones((767, 1023), bool))], CONFIG, 192, 256).all()
+
+
+@pytest.mark.parametrize("size", [(20, 10), (10, 21), (11, 20), (20, 20), (200, 360)])
+def test_a_mask_of_another_shape_than_the_image_is_refused(size):
+    with pytest.raises(MaskError, match=rf"{size[1]} x {size[0]} .* 20 x 10: draw it again"):
+        to_label_map([stroke(np.ones(size, bool))], CONFIG, 10, 20)
+
+
+@pytest.mark.parametrize("size", [0, -10, 1e9, 10**9, "10", True, float("nan"), [10]])
+def test_an_impossible_original_size_is_refused(size):
+    with pytest.raises(MaskError, match="how large the image was"):
+        to_label_map([stroke(HALF, original_height=size)], CONFIG, 10, 20)
+
+
+def test_regions_that_are_no_masks_of_this_image_are_passed_over():
     others = [
         {"type": "choices", "value": {"choices": ["bad quality"]}},
-        {"type": "brushlabels", "value": {"rle": [0], "brushlabels": ["Bone"]}},
+        {"type": "keypointlabels", "value": {"x": 1, "y": 1, "keypointlabels": ["White matter"]}},
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+        {"type": "textarea", "value": {"text": ["note"]}},
+        stroke(HALF, to_name="previous slice"),
     ]
-    assert not to_label_map(others, CONFIG, 10, 10).any()
+    assert not to_label_map(others, CONFIG, 10, 20).any()
+    assert not to_label_map(None, CONFIG, 10, 20).any()
+
+
+def test_a_label_that_the_config_has_lost_is_named():
+    with pytest.raises(MaskError, match="region 2: the label config has no label 'Bone'"):
+        to_label_map([stroke(HALF), stroke(HALF, "Bone")], CONFIG, 10, 20)
+
+
+def test_a_label_of_another_tool_is_no_mask_but_one_that_no_tool_has_is_named():
+    config = BrushConfig.parse(
+        "<View><Image name='image' value='$image'/><BrushLabels name='mask' toName='image'>"
+        "<Label value='Grey matter'/></BrushLabels><RectangleLabels name='box' toName='image'>"
+        "<Label value='Artefact'/><Label value='Grey matter'/></RectangleLabels></View>"
+    )
+    assert config.labels == ("Grey matter",) and config.other_labels == {"Artefact"}
+
+    def box(label, tool="box"):
+        value = {"x": 0, "y": 20, "width": 50, "height": 80, "rectanglelabels": [label]}
+        return {"type": "rectanglelabels", "from_name": tool, "to_name": "image", "value": value}
+
+    assert not to_label_map([box("Artefact")], config, 10, 20).any()
+    assert np.array_equal(to_label_map([box("Grey matter")], config, 10, 20), HALF)
+    for lost in (box("Bone"), box("Artefact", tool="mask")):
+        with pytest.raises(MaskError, match="has no label"):
+            to_label_map([lost], config, 10, 20)
+
+
+def labelled(*names, **changed):
+    drawn = stroke(HALF, **changed)
+    return {**drawn, "value": {**drawn["value"], "brushlabels": list(names)}}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        (labelled("Grey matter", "White matter"), "at once"),
+        (labelled(), "no label: give it one"),
+        (labelled(7), "no text"),
+        (labelled("White matter", item_index=1), "another image"),
+        ({"type": "brushlabels"}, "no value"),
+        ({"type": "brushlabels", "value": {"brushlabels": ["White matter"]}}, "carries no mask"),
+        ("nonsense", "no region"),
+        (region("vectorlabels", vertices=[]), "polygon or with the brush"),
+        (region("polygonlabels", points=[[1, 1]] * 3, closed=False), "the polygon was not closed"),
+        (region("rectanglelabels", x=1, y=1, width=-1, height=1), "the rectangle has a negative"),
+    ],
+)
+def test_a_region_that_cannot_become_what_was_meant_is_refused_by_its_number(drawn, words):
+    with pytest.raises(MaskError, match=f"region 1: .*{words}"):
+        to_label_map([drawn], CONFIG, 10, 20)
+
+
+def test_a_label_named_twice_is_one():
+    drawn = labelled("White matter", "White matter")
+    assert np.array_equal(to_label_map([drawn], CONFIG, 10, 20) == 2, HALF)
+
+
+def test_whatever_a_region_holds_there_is_a_label_map_or_a_complaint():
+    generator = np.random.default_rng(11)
+    odd = [None, 0, -1, 90, 1e300, float("nan"), "", "White matter", [], ["x"], {}, True, 10**400]
+    kinds = ["brushlabels", "bitmasklabels", "polygonlabels", "ellipselabels", "vectorlabels"]
+    complaints = 0
+    for _ in range(2000):
+        drawn = labelled("White matter")
+        drawn["type"] = kinds[int(generator.integers(0, 5))]
+        drawn["value"][drawn["type"]] = ["White matter"]
+        for _ in range(int(generator.integers(0, 3))):
+            where = drawn if generator.random() < 0.5 else drawn["value"]
+            if isinstance(where, dict):
+                keys = [*where, "points", "x", "radiusX", "imageDataURL", "item_index"]
+                where[keys[int(generator.integers(0, len(keys)))]] = odd[
+                    int(generator.integers(0, len(odd)))
+                ]
+        try:
+            assert to_label_map([drawn], CONFIG, 10, 20).shape == (10, 20)
+        except MaskError:
+            complaints += 1
+    assert 500 < complaints < 2000
+
+
+def test_regions_go_by_a_label_s_alias():
+    config = (
+        "<View><Image name='image' value='$image'/><BrushLabels name='mask' toName='image'>"
+        "<Label value='Grey matter' alias='GM'/><Label value='WM'/></BrushLabels></View>"
+    )
+    assert BrushConfig.parse(config).labels == ("GM", "WM")
 
 
 def test_the_brush_config_of_the_demo_is_read():
