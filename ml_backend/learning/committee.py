@@ -1,31 +1,45 @@
-"""The committee: members trained on bootstrap resamples, several at once."""
+"""The committee: members trained on bootstrap resamples, together or in processes of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .geometry import Grey, Image, channels_of, fit, fit_labels, with_channels
+from .geometry import Grey, Image
+from .members import member_from_state, member_state
+from .memory import told_when_too_small
 from .pseudo_labels import pseudo_labels
 from .scoring import Committee, Score
 from .self_supervision import train_encoder
 from .training import (
     TrainingSettings,
-    bootstrap,
+    one_thread,
     second_stage_steps,
     torch_device,
     train_further,
     train_member,
 )
+from .training_set import TrainingSet
 
-__all__ = ["Committee", "Score", "train_committee"]
+__all__ = [
+    "Committee",
+    "Score",
+    "TrainingSet",
+    "member_from_state",
+    "member_state",
+    "train_committee",
+    "train_members",
+    "train_members_further",
+]
 
 _PROGRESS_S = 0.5
+
+OnProgress = Callable[[int, int], None]  # steps done, and of how many
+OnStep = Callable[[int], None]
 
 
 def train_committee(
@@ -34,7 +48,7 @@ def train_committee(
     class_names: Sequence[str],
     settings: TrainingSettings,
     seed: int,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     *,
     groups: Sequence[str] | None = None,
     unlabelled: Sequence[Image] = (),
@@ -46,95 +60,171 @@ def train_committee(
     each slice's patient; `unlabelled` are slices that a semi-supervised stage or an encoder may
     learn from; `encoder` is what members start from if the settings say so (train_encoder's
     state_dict(); without one, it is trained here on all slices). Raises ValueError if there are no
-    slices, the numbers differ, or what the settings ask for is not given.
+    slices, the numbers differ, or what the settings ask for is not given, and TooLittleMemory if
+    the device holds not even a single slice.
     """
-    if not images or len(images) != len(label_maps):
-        raise ValueError(
-            f"{len(images)} slices and {len(label_maps)} label maps: need as many of both"
-        )
-    if settings.bootstrap_over == "patients" and groups is None:
-        raise ValueError("a bootstrap over patients needs each slice's patient: give groups")
-    channels = channels_of(images)
+    training = TrainingSet.of(images, label_maps, class_names, settings, groups)
     if settings.start == "encoder" and encoder is None:
         every = [*images, *unlabelled]
+        channels = training.in_channels
         encoder = train_encoder(every, settings, seed, in_channels=channels).state_dict()
-    squares = np.stack([fit(with_channels(i, channels), settings.side_px)[0] for i in images])
-    labels = np.stack([fit_labels(label_map, settings.side_px) for label_map in label_maps])
-    classes = len(class_names) + 1
-    further = second_stage_steps(settings) if settings.semi_supervised and unlabelled else 0
-    total = settings.members * (settings.steps + further)
-    seeds = [1000 * seed + index for index in range(settings.members)]
-    samples = [
-        bootstrap(
-            len(squares),
-            np.random.default_rng(member_seed),
-            groups if settings.bootstrap_over == "patients" else None,
-        )
-        for member_seed in seeds
-    ]
-
-    def first(index: int, on_step: Callable[[int], None]) -> nn.Module:
-        x, y = squares[samples[index]], labels[samples[index]]
-        weights = encoder if settings.start == "encoder" else None
-        return train_member(x, y, classes, settings, seeds[index], on_step, weights)
+    everyone = range(settings.members)
+    stages = settings.semi_supervised and len(unlabelled) > 0
+    before = settings.members * settings.steps
+    total = before + (settings.members * second_stage_steps(settings) if stages else 0)
 
     def report(done: int) -> None:
         if on_progress:
             on_progress(done, total)
 
-    members = _side_by_side(first, settings, report)
-    if further:
-        before = settings.members * settings.steps
-        more = pseudo_labels(members, unlabelled, channels, settings)
+    members = train_members(
+        training, everyone, settings, seed, lambda done, _: report(done), encoder
+    )
+    if stages:
+        members = train_members_further(
+            training,
+            members,
+            everyone,
+            unlabelled,
+            settings,
+            seed,
+            lambda done, _: report(before + done),
+        )
+    return Committee(members, class_names, settings, training.in_channels)
 
-        def second(index: int, on_step: Callable[[int], None]) -> nn.Module:
-            x, y = squares[samples[index]], labels[samples[index]]
-            return train_further(
-                members[index], x, y, *more, classes, settings, seeds[index] + 500, on_step
-            )
 
-        if len(more[0]):
-            members = _side_by_side(second, settings, lambda done: report(before + done))
-        report(total)
-    return Committee(members, class_names, settings, channels)
+def train_members(
+    training: TrainingSet,
+    indices: Sequence[int],
+    settings: TrainingSettings,
+    seed: int,
+    on_progress: OnProgress | None = None,
+    encoder: Mapping[str, Tensor] | None = None,
+) -> list[nn.Module]:
+    """Train some of a committee's members, in the order of `indices`; in eval mode.
+
+    On a CPU each is bit for bit the member of that index that train_committee() makes, whatever
+    others are trained beside it, in however many processes. `encoder` holds the weights that
+    members start from if the settings say so. Raises ValueError for a member that is none of the
+    committee's, or if what the settings ask for is not given, and TooLittleMemory.
+    """
+    _check(training, indices, settings)
+    if settings.start == "encoder" and encoder is None:
+        raise ValueError("members start from an encoder: train one, and give its weights")
+    weights = encoder if settings.start == "encoder" else None
+
+    def train(index: int, on_step: OnStep) -> nn.Module:
+        own = _seed_of(index, seed)
+        x, y = training.resample(settings, own)
+        return train_member(x, y, training.classes, settings, own, on_step, weights)
+
+    return _side_by_side(train, indices, settings, settings.steps, on_progress)
+
+
+def train_members_further(
+    training: TrainingSet,
+    members: Sequence[nn.Module],
+    indices: Sequence[int],
+    unlabelled: Sequence[Image],
+    settings: TrainingSettings,
+    seed: int,
+    on_progress: OnProgress | None = None,
+) -> list[nn.Module]:
+    """Train some members on, with what the whole committee agrees on; in eval mode.
+
+    `members` are all of them as train_members() made them, and are left as they are; `indices`
+    says which are trained. Where they agree on nothing, copies come back. Equal bit for bit as
+    train_members() says, and raises as it does; ValueError also if members are lacking.
+    """
+    _check(training, indices, settings)
+    if len(members) != settings.members:
+        raise ValueError(
+            f"a second stage needs all {settings.members} members: there are {len(members)}"
+        )
+    device = torch_device(settings.device)
+    copies = [
+        member_from_state(member_state(member), training.class_names, settings).to(device)
+        for member in members
+    ]
+    more = pseudo_labels(copies, unlabelled, training.in_channels, settings)
+    steps = second_stage_steps(settings)
+    if not len(more[0]):
+        if on_progress:
+            on_progress(len(indices) * steps, len(indices) * steps)
+        return [copies[index] for index in indices]
+
+    def train(index: int, on_step: OnStep) -> nn.Module:
+        own = _seed_of(index, seed)
+        x, y = training.resample(settings, own)
+        return train_further(
+            copies[index], x, y, *more, training.classes, settings, own + 500, on_step
+        )
+
+    return _side_by_side(train, indices, settings, steps, on_progress)
+
+
+def _seed_of(index: int, seed: int) -> int:
+    """A member's own seed, from the committee's: it does not depend on who else is trained."""
+    return 1000 * seed + index
+
+
+def _check(training: TrainingSet, indices: Sequence[int], settings: TrainingSettings) -> None:
+    strange = [index for index in indices if not 0 <= index < settings.members]
+    if strange or len(set(indices)) != len(indices):
+        raise ValueError(
+            f"members to train must be different, and 0 to {settings.members - 1}: {list(indices)}"
+        )
+    side = training.squares.shape[1]
+    if side != settings.side_px:
+        raise ValueError(
+            f"the training set's squares are {side} pixels wide, side_px is {settings.side_px}: "
+            "make it with these settings"
+        )
 
 
 def _side_by_side(
-    train: Callable[[int, Callable[[int], None]], nn.Module],
+    train: Callable[[int, OnStep], nn.Module],
+    indices: Sequence[int],
     settings: TrainingSettings,
-    report: Callable[[int], None],
+    steps: int,
+    on_progress: OnProgress | None,
 ) -> list[nn.Module]:
-    """Call train(index, on_step) for each member, several at once; report the steps done by all."""
-    done = [0] * settings.members  # each entry written by one thread alone
+    """Call train(index, on_step) for each member, several at once; report the steps done by all.
+
+    On a CPU each has one core, and as many are trained at once as torch was given threads
+    (OMP_NUM_THREADS, where workers share a machine). A small network's convolutions gain next to
+    nothing from a second core, and sums over several threads would make what a member learns
+    depend on how many there were. A GPU is given one member at a time.
+    """
+    device = torch_device(settings.device)
+    done = dict.fromkeys(indices, 0)  # each entry written by one thread alone
+    total = len(done) * steps
+    stopped = threading.Event()
 
     def run(index: int) -> nn.Module:
-        return train(index, lambda step: done.__setitem__(index, step))
+        def on_step(step: int) -> None:
+            if stopped.is_set():
+                raise CancelledError
+            done[index] = step
 
-    with _shared_cores(settings) as workers, ThreadPoolExecutor(workers) as pool:
-        training = [pool.submit(run, index) for index in range(settings.members)]
-        pending = True
-        while pending:
-            pending = bool(wait(training, timeout=_PROGRESS_S).not_done)
-            # Told by the caller's own thread: what it tells may belong to that thread.
-            report(sum(done))
-        return [future.result() for future in training]
+        with told_when_too_small(device, settings):
+            return train(index, on_step)
 
-
-@contextmanager
-def _shared_cores(settings: TrainingSettings) -> Iterator[int]:
-    """How many members train at once, each on its share of the cores.
-
-    A small network's convolutions gain next to nothing from a second core: on two cores two
-    members of one thread each take 0.6 of the time of one after the other on both. A GPU is given
-    one member at a time.
-    """
-    if torch_device(settings.device).type != "cpu":
-        yield 1
-        return
-    cores = torch.get_num_threads()
-    workers = min(settings.members, cores)
-    torch.set_num_threads(max(1, cores // workers))
-    try:
-        yield workers
-    finally:
-        torch.set_num_threads(cores)
+    at_once = min(len(done), torch.get_num_threads()) if device.type == "cpu" else 1
+    # Threads that begin later take over the number of threads set here.
+    with one_thread(device), ThreadPoolExecutor(max(1, at_once)) as pool:
+        training = [pool.submit(run, index) for index in indices]
+        try:
+            ended: set[Future[nn.Module]] = set()
+            others = set(training)
+            while others and not any(future.exception() for future in ended):
+                ended, others = wait(training, _PROGRESS_S, return_when=FIRST_EXCEPTION)
+                # Told by the caller's own thread: what it tells may belong to that thread.
+                if on_progress:
+                    on_progress(sum(done.values()), total)
+            for future in ended:
+                future.result()  # raises what a member raised
+            return [future.result() for future in training]
+        finally:
+            stopped.set()  # a member that failed, or a caller that gave up, ends the others too
+            pool.shutdown(wait=False, cancel_futures=True)

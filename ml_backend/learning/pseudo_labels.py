@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from .geometry import IGNORE, Image, fit, to_input, with_channels
-from .networks import predict
-from .training import Squares, TrainingSettings, torch_device
+from .members import side_by_side
+from .memory import BatchSize
+from .training import TrainingSettings, torch_device
+from .training_set import Squares
 
 LEAST_AGREEMENT = 0.5  # of a slice's possible foreground
 MOST_SLICES = 512  # looked at: many times what a second stage draws
@@ -27,23 +29,27 @@ def pseudo_labels(
     """Slices (P, S, S[, 3]) and label maps (P, S, S) of those the members agree on; P may be 0.
 
     A pixel without confident agreement is IGNORE, as padding is. Of a long sequence of images
-    MOST_SLICES are looked at, evenly spread.
+    MOST_SLICES are looked at, evenly spread. Members are on the settings' device. Raises
+    TooLittleMemory if a single slice does not fit into its memory.
     """
     spread = np.linspace(0, len(images) - 1, min(len(images), MOST_SLICES)).round().astype(int)
     kept: list[Squares] = []
     maps: list[Squares] = []
     device = torch_device(settings.device)
-    for start in range(0, len(spread), batch_size):
-        fitted = [
-            fit(with_channels(images[index], in_channels), settings.side_px)
-            for index in spread[start : start + batch_size]
-        ]
-        squares = np.stack([square for square, _ in fitted])
-        x = to_input(torch.from_numpy(squares).to(device))
-        probabilities = torch.stack([predict(member, x)[0] for member in members])
-        found = agreed(probabilities, settings.confidence)
-        for square, (_, where), label_map in zip(squares, fitted, found.cpu().numpy(), strict=True):
-            label_map[where.rows :], label_map[:, where.columns :] = IGNORE, IGNORE
+    fitting = BatchSize(batch_size, device, settings)
+    with side_by_side(members, device) as ask:
+
+        def label(batch: Sequence[Image]) -> list[tuple[Squares, Squares]]:
+            fitted = [fit(with_channels(i, in_channels), settings.side_px) for i in batch]
+            squares = np.stack([square for square, _ in fitted])
+            x = to_input(torch.from_numpy(squares).to(device))
+            probabilities = torch.stack([probability for probability, _ in ask(x)])
+            found = agreed(probabilities, settings.confidence).cpu().numpy()
+            for label_map, (_, where) in zip(found, fitted, strict=True):
+                label_map[where.rows :], label_map[:, where.columns :] = IGNORE, IGNORE
+            return list(zip(squares, found, strict=True))
+
+        for square, label_map in fitting.each((images[index] for index in spread), label):
             if (label_map != IGNORE).any():
                 kept.append(square)
                 maps.append(label_map)

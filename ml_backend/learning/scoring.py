@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -17,7 +14,9 @@ from torch import Tensor, nn
 
 from .dropout import dropout_layers, reseed
 from .geometry import Grey, Image, Placement, fit, restore, to_input, with_channels
-from .networks import build_network, predict
+from .members import Ask, member_state, members_from_states, side_by_side
+from .memory import BatchSize
+from .networks import predict
 from .training import TrainingSettings, torch_device
 from .uncertainty import Votes
 
@@ -61,65 +60,39 @@ class Committee:
     def score(self, images: Iterable[Image], batch_size: int = 16) -> Iterator[Score]:
         """Score slices, each (H, W) or (H, W, 3) uint8, one after another.
 
-        Memory does not grow with them. Padding counts nowhere. The descriptor is the first
-        member's, for members' features have no common axes to average over.
+        Memory does not grow with them; if a device's runs out, fewer than `batch_size` are scored
+        at once. Padding counts nowhere. The descriptor is the first member's, for members' features
+        have no common axes to average over. Raises TooLittleMemory if a single one does not fit.
         """
-        with self._asking() as ask:
-            yield from self._scored(iter(images), batch_size, ask)
-
-    @contextmanager
-    def _asking(self) -> Iterator[Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]]]:
-        """A function that gives each member's predict(), in their order.
-
-        On a CPU members answer side by side, a thread each: one network's small convolutions
-        gain less from more threads, and lose much where another process keeps a core busy.
-        """
-        if self._device.type != "cpu":
-            yield lambda x: (predict(member, x) for member in self._members)
-            return
-
-        def answer(member: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-            with torch.inference_mode():  # holds for one thread alone
-                return predict(member, x)
-
-        cores = torch.get_num_threads()
-        workers = min(len(self._members), cores)
-        try:
-            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as p:
-                yield lambda x: p.map(lambda member: answer(member, x), self._members)
-        finally:
-            # Threads that begin later take over the number last set by any.
-            torch.set_num_threads(cores)
-
-    def _scored(
-        self,
-        source: Iterator[Image],
-        batch_size: int,
-        ask: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]],
-    ) -> Iterator[Score]:
+        fitting = BatchSize(batch_size, self._device, self.settings)
         dropping = self._dropping()
-        while batch := list(islice(source, batch_size)):
-            fitted = [
-                fit(with_channels(image, self.in_channels), self.settings.side_px)
-                for image in batch
-            ]
-            squares = torch.from_numpy(np.stack([square for square, _ in fitted]))
-            x = to_input(squares.to(self._device))
-            places = [where for _, where in fitted]
-            votes = Votes()
-            for index, (probability, features) in enumerate(ask(x)):
-                votes.add(probability)
-                if index == 0:
-                    descriptors = features.cpu().numpy().astype(np.float32)
-            figures = _own_means(
-                [votes.variance().mean(dim=1), votes.entropy(), votes.mutual_information()], places
-            )
-            by_dropout = self._dropout_variance(dropping, x, places)
-            mean = votes.mean()
-            for index, where in enumerate(places):
-                draft = _draft(mean[index], where)
-                counts = np.bincount(draft.ravel(), minlength=len(self.class_names) + 1)
-                yield Score(
+        with side_by_side(self._members, self._device) as ask:
+            yield from fitting.each(images, lambda batch: self._scored(batch, ask, dropping))
+
+    def _scored(self, images: Sequence[Image], ask: Ask, dropping: nn.Module | None) -> list[Score]:
+        """The scores of one batch."""
+        fitted = [
+            fit(with_channels(image, self.in_channels), self.settings.side_px) for image in images
+        ]
+        squares = torch.from_numpy(np.stack([square for square, _ in fitted]))
+        x = to_input(squares.to(self._device))
+        places = [where for _, where in fitted]
+        votes = Votes()
+        for index, (probability, features) in enumerate(ask(x)):
+            votes.add(probability)
+            if index == 0:
+                descriptors = features.cpu().numpy().astype(np.float32)
+        figures = _own_means(
+            [votes.variance().mean(dim=1), votes.entropy(), votes.mutual_information()], places
+        )
+        by_dropout = self._dropout_variance(dropping, x, places)
+        mean = votes.mean()
+        scores = []
+        for index, where in enumerate(places):
+            draft = _draft(mean[index], where)
+            counts = np.bincount(draft.ravel(), minlength=len(self.class_names) + 1)
+            scores.append(
+                Score(
                     uncertainty=float(figures[0, index]),
                     entropy=float(figures[1, index]),
                     bald=float(figures[2, index]),
@@ -128,6 +101,8 @@ class Committee:
                     shares=counts / draft.size,
                     draft=draft,
                 )
+            )
+        return scores
 
     def _dropping(self) -> nn.Module | None:
         """A copy of the first member of which the dropout layers alone are in train mode.
@@ -158,13 +133,7 @@ class Committee:
 
     def state(self) -> list[dict[str, Tensor]]:
         """Each member's tensors by name, on the CPU and contiguous, fit for safetensors."""
-        return [
-            {
-                name: value.detach().cpu().contiguous().clone()
-                for name, value in m.state_dict().items()
-            }
-            for m in self._members
-        ]
+        return [member_state(member) for member in self._members]
 
     @classmethod
     def from_state(
@@ -177,25 +146,8 @@ class Committee:
 
         Raises ValueError if the tensors do not fit the settings' network.
         """
-        for in_channels in (1, 3):
-            try:
-                members = [
-                    _restored(s, in_channels, len(class_names) + 1, settings) for s in states
-                ]
-            except RuntimeError:  # load_state_dict's, for names or shapes that differ
-                continue
-            return cls(members, class_names, settings, in_channels)
-        raise ValueError("the weights do not fit the network of these settings")
-
-
-def _restored(
-    state: Mapping[str, Tensor], in_channels: int, classes: int, settings: TrainingSettings
-) -> nn.Module:
-    member = build_network(
-        settings.network, in_channels, classes, settings.width, settings.scales, settings.dropout
-    )
-    member.load_state_dict(dict(state))
-    return member
+        members, in_channels = members_from_states(states, class_names, settings)
+        return cls(members, class_names, settings, in_channels)
 
 
 def _own_means(planes: Sequence[Tensor], places: Sequence[Placement]) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ It needs no negatives, no second network, and no large batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from .augment import view
 from .fcn import FCN
 from .geometry import Image, channels_of, fit, to_input, with_channels
+from .memory import BatchSize, computed_again, in_parts
 from .training import TrainingSettings, one_cycle, one_thread, seeded, torch_device
 
 STEPS = 150
@@ -63,8 +65,9 @@ def train_encoder(
 
     Views are half the settings' side: a quarter of the time, and the network sees them at full
     size too, as windows. The seed is the settings' own if not given; the same seed gives the same
-    weights on the same device. Raises ValueError without slices, or for steps or batch_size below
-    1 or 2.
+    weights on the same device. If its memory runs out, views go through the encoder in parts, and
+    batch norm takes its statistics from each. Raises ValueError without slices, or for steps or
+    batch_size below 1 or 2, and TooLittleMemory if a single view does not fit.
     """
     if not images or steps < 1 or batch_size < 2:
         raise ValueError(
@@ -75,7 +78,6 @@ def train_encoder(
     channels = channels_of(images) if in_channels is None else in_channels
     squares = np.stack([fit(with_channels(i, channels), settings.side_px)[0] for i in images])
     device = torch_device(settings.device)
-    on_gpu = device.type == "cuda"
 
     def build() -> nn.Sequential:
         fcn = FCN(channels, 2, settings.width, settings.scales)
@@ -88,21 +90,33 @@ def train_encoder(
     schedule = one_cycle(optimizer, _LEARNING_RATE, steps, rising=0.1)
     order = torch.Generator().manual_seed(seed)
     side = max(settings.side_px // 2, 2 ** (settings.scales - 1))
+    fitting = BatchSize(2 * batch_size, device, settings)
     with one_thread(device):
         for step in range(steps):
             chosen = torch.randint(len(x), (batch_size,), generator=order)
             batch = to_input(x[chosen].to(device))
             views = torch.cat([view(batch, side, order), view(batch, side, order)])
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu):
-                projected = network(views)
-            loss = vicreg_loss(*projected.float().chunk(2))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            fitting.run(partial(_backward, network, views), len(views))
             optimizer.step()
             schedule.step()
             if on_progress:
                 on_progress(step + 1, steps)
     return cast(Encoder, network[0].eval())
+
+
+def _backward(network: nn.Sequential, views: Tensor, at_once: int) -> None:
+    """The loss's gradient; only the encoder, by far the larger, takes its views in parts."""
+    encoder, projector = network
+    network.zero_grad(set_to_none=True)
+    with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=views.is_cuda):
+        (features,) = in_parts(encoder, lambda x: (encoder(x),), views, at_once, 0)
+        projected = projector(features)
+    loss = vicreg_loss(*projected.float().chunk(2))
+    if at_once < len(views):
+        with computed_again(encoder):
+            loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 @torch.inference_mode()
@@ -116,19 +130,17 @@ def describe(
     """
     device = next(encoder.parameters()).device
     side = encoder.settings.side_px
-    rows: list[npt.NDArray[np.float32]] = []
-    for start in range(0, len(images), batch_size):
-        squares = np.stack(
-            [
-                fit(with_channels(image, encoder.in_channels), side)[0]
-                for image in images[start : start + batch_size]
-            ]
-        )
-        x = to_input(torch.from_numpy(squares).to(device))
-        rows.append(encoder(x).float().cpu().numpy())
+    fitting = BatchSize(batch_size, device, encoder.settings)
+
+    def described(batch: Sequence[Image]) -> list[npt.NDArray[np.float32]]:
+        squares = [fit(with_channels(image, encoder.in_channels), side)[0] for image in batch]
+        x = to_input(torch.from_numpy(np.stack(squares)).to(device))
+        return list(encoder(x).float().cpu().numpy())
+
+    rows = list(fitting.each(images, described))
     if not rows:
         return np.zeros((0, encoder.descriptor_size), dtype=np.float32)
-    found = np.concatenate(rows)
+    found = np.stack(rows)
     spread = found.std(axis=0)
     standard: npt.NDArray[np.float32] = (found - found.mean(axis=0)) / np.where(
         spread > 1e-6, spread, np.float32(np.inf)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +17,13 @@ from .augment import augment
 from .dropout import reseed
 from .geometry import to_input
 from .losses import class_weights, segmentation_loss
+from .memory import BatchSize, computed_again, in_parts
 from .networks import build_network
+from .training_set import Squares, bootstrap
 from .training_settings import TrainingSettings, preset, torch_device
 
 __all__ = [
+    "Squares",
     "TrainingSettings",
     "bootstrap",
     "fit_network",
@@ -35,7 +38,6 @@ __all__ = [
     "train_member",
 ]
 
-Squares = npt.NDArray[np.uint8]
 Network = TypeVar("Network", bound=nn.Module)
 OnStep = Callable[[int], None]
 Draw = Callable[[torch.Generator], tuple[Tensor, Tensor]]
@@ -44,25 +46,6 @@ Draw = Callable[[torch.Generator], tuple[Tensor, Tensor]]
 _BUILDING = threading.Lock()
 
 _SECOND_STAGE_RATE = 0.3  # of the first stage's: it starts from weights that are good already
-
-
-def bootstrap(
-    count: int, generator: np.random.Generator, groups: Sequence[str] | None = None
-) -> npt.NDArray[np.int64]:
-    """Indices of a resample with replacement.
-
-    As many slices as there are, (count,); or, with the group (patient) of each slice, as many
-    groups as there are, each with all its slices. A single group cannot be resampled: its slices
-    are. Raises ValueError if groups and slices differ in number.
-    """
-    if groups is not None and len(groups) != count:
-        raise ValueError(f"{count} slices need as many groups: there are {len(groups)}")
-    names = sorted(set(groups or ()))
-    if groups is None or len(names) < 2:
-        return generator.integers(0, count, size=count)
-    of = np.asarray(groups)
-    drawn = generator.integers(0, len(names), size=len(names))
-    return np.concatenate([np.flatnonzero(of == names[index]) for index in drawn])
 
 
 def train_member(
@@ -169,11 +152,16 @@ def fit_network(
     seed: int,
     on_step: OnStep | None = None,
 ) -> nn.Module:
-    """Optimise a network for `settings.steps` on the batches that `draw` gives; in eval mode."""
+    """Optimise a network for `settings.steps` on the batches that `draw` gives; in eval mode.
+
+    A batch that does not fit into the device's memory goes through in parts, and so do all that
+    follow; the optimizer takes the same steps. A network without batch norm or dropout learns the
+    same; batch norm takes its statistics from each part. Raises TooLittleMemory if a single slice
+    does not fit.
+    """
     device = torch_device(settings.device)
-    on_gpu = device.type == "cuda"
     # Tensor cores want channels last; on a CPU torch 2.13's kernels for it corrupt memory.
-    layout = torch.channels_last if on_gpu else torch.contiguous_format
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     network = network.to(memory_format=layout)  # type: ignore[call-overload]
     weight = weight.to(device)
     reseed(network, seed)
@@ -182,28 +170,58 @@ def fit_network(
     )
     schedule = one_cycle(optimizer, settings.learning_rate, settings.steps, rising=0.2)
     order = torch.Generator().manual_seed(seed)
+    fitting = BatchSize(settings.batch_size, device, settings)
     for step in range(settings.steps):
         squares, labels = draw(order)
         batch, target = to_input(squares), labels.long()  # (B, C, S, S), (B, S, S)
         if settings.augment:
             batch, target = augment(batch, target, order)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu):
-            logits, _ = network(batch.contiguous(memory_format=layout))
-        loss = segmentation_loss(logits.float(), target, weight)
-        auxiliary: Sequence[Tensor] = getattr(network, "auxiliary", ())
-        if auxiliary:
-            # Deep supervision fades out: in the end the joined logits alone count.
-            extra = [segmentation_loss(each.float(), target, weight) for each in auxiliary]
-            loss = loss + (1 - step / settings.steps) * torch.stack(extra).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        batch = batch.contiguous(memory_format=layout)
+        # Deep supervision fades out: in the end the joined logits alone count.
+        others = 1 - step / settings.steps
+        masks = seed + 7919 * (step + 1)  # dropout's, of a batch in parts
+        fitting.run(partial(_backward, network, batch, target, weight, others, masks), len(batch))
         optimizer.step()
         schedule.step()
         if on_step:
             on_step(step + 1)
-    if hasattr(network, "auxiliary"):
-        setattr(network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)
     return network.eval()
+
+
+def _backward(
+    network: nn.Module,
+    batch: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    others: float,
+    seed: int,
+    at_once: int,
+) -> None:
+    """The gradient of the whole batch's loss, from `at_once` of its slices at a time."""
+    network.zero_grad(set_to_none=True)  # what a failed attempt left too
+    try:
+        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=batch.is_cuda):
+            logits, *auxiliary = in_parts(
+                network, partial(_all_logits, network), batch, at_once, seed
+            )
+        loss = segmentation_loss(logits.float(), target, weight)
+        if auxiliary:
+            extra = [segmentation_loss(each.float(), target, weight) for each in auxiliary]
+            loss = loss + others * torch.stack(extra).mean()
+        if at_once < len(batch):
+            with computed_again(network):
+                loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]
+    finally:
+        if hasattr(network, "auxiliary"):  # it would hold all that led to it
+            setattr(network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)
+
+
+def _all_logits(network: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    """Logits (B, C, S, S), and those of deep supervision."""
+    logits, _ = network(x)
+    return (logits, *getattr(network, "auxiliary", ()))
 
 
 @contextmanager

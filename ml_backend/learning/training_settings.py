@@ -63,16 +63,44 @@ class TrainingSettings:
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of a setting; "auto" is the GPU if there is one. Raises ValueError if unknown."""
+    """The device of a setting; "auto" is the GPU if there is one.
+
+    Numbers count the GPUs that this process may use, from 0: with CUDA_VISIBLE_DEVICES=2,3 the
+    machine's third GPU is cuda:0, its fourth cuda:1, and "cuda" is the third. So several workers
+    on one machine are each given a GPU by that variable, and all keep "auto".
+
+    Raises ValueError if there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"there is no device {name!r}: use auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} was asked for, but no GPU is usable here")
+    if device.type == "cuda":
+        _check_gpu(name, device)
+    elif device.type != "cpu":
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError, ImportError):  # each kind of device says it its way
+            raise ValueError(
+                f"device {name!r} was asked for, but it is not usable here: use auto or cpu"
+            ) from None
     return device
+
+
+def _check_gpu(name: str, device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"device {name!r} was asked for, but no GPU is usable here: use auto or cpu"
+        )
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        there = "only cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        raise ValueError(
+            f"there is no device {name!r}: this process sees {there} "
+            "(CUDA_VISIBLE_DEVICES says which of the machine's GPUs, counted anew from 0)"
+        )
 
 
 def preset(device: str) -> TrainingSettings:

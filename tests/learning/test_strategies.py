@@ -1,5 +1,6 @@
 """Selection strategies against brute force and their bounds."""
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from ml_backend.learning.strategies import (
     STRATEGIES,
     Candidates,
     cold_start,
+    descriptor_type,
     k_centre,
     power_noised,
     queue_order,
@@ -97,9 +99,9 @@ def test_coverage_is_yangs_greedy_rule(seed, labels):
 def test_coverage_without_kept_similarities_is_the_same(monkeypatch):
     uncertainty, descriptors = pool(2, count=300)
     kept = two_stage_coverage(uncertainty, descriptors, 120, 30)
-    rules = "ml_backend.learning.strategies.two_stage_rules."
+    rules = "ml_backend.learning.strategies.coverage."
     monkeypatch.setattr(rules + "_MOST_KEPT", 0)
-    monkeypatch.setattr(rules + "_BLOCK", 7)
+    monkeypatch.setattr(rules + "BLOCK", 7)
     assert two_stage_coverage(uncertainty, descriptors, 120, 30).tolist() == kept.tolist()
 
 
@@ -274,6 +276,129 @@ def test_two_of_three_foreground_stratified_slices_hold_foreground_small_and_lar
     assert holds[:2] == holds[3:5] == holds[6:8] == [True, True]
     # One from each of six strata: the rest of the nine may add others.
     assert {i // 5 for i in chosen[np.isin(np.arange(9), [0, 1, 3, 4, 6, 7])]} == set(range(6))
+
+
+def bare(candidates):
+    """The same candidates, their descriptors not read yet."""
+    return replace(candidates, descriptors=np.zeros((0, 6)), described=np.zeros(0, np.int64))
+
+
+# Chosen by these strategies before descriptors were read in parts and blocks.
+CHOSEN = {
+    "bald": [2, 13, 33, 17, 19],
+    "entropy": [10, 6, 28, 29, 34],
+    "k-centre": [23, 22, 4, 33, 31],
+    "mc-dropout": [36, 30, 20, 18, 19],
+    "power": [8, 11, 26, 25, 16],
+    "random": [37, 0, 12, 7, 35],
+    "random-foreground": [13, 12, 0, 21, 20],
+    "two-stage": [1, 32, 17, 27, 21],
+    "two-stage-coverage": [37, 30, 9, 21, 23],
+    "two-stage-stratified": [1, 30, 17, 37, 27],
+    "typical": [29, 13, 32, 5, 20],
+    "uncertainty": [1, 21, 37, 25, 17],
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_reading_descriptors_in_parts_changes_no_choice(name):
+    assert STRATEGIES[name].select(candidates_of(12), 12, 5).tolist() == CHOSEN[name]
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("count", [0, 3, 40])
+def test_a_strategy_reads_no_more_descriptors_than_it_says(name, count):
+    candidates, asked = candidates_of(3, count), []
+
+    def read(indices):
+        asked.extend(indices.tolist())
+        return candidates.descriptors[indices]
+
+    strategy = STRATEGIES[name]
+    chosen = strategy.choose(bare(candidates), 12, 5, read)
+    assert np.array_equal(chosen, strategy.select(candidates, 12, 5))
+    assert asked == strategy.first_stage(bare(candidates), 12, 5).tolist()
+    assert (
+        len(asked) == {"nothing": 0, "candidates": min(12, count), "pool": count}[strategy.looks_at]
+    )
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_descriptors_that_a_strategy_needs_and_are_not_there_are_missed(name):
+    candidates = bare(candidates_of(3))
+    if STRATEGIES[name].looks_at == "nothing":
+        assert len(STRATEGIES[name].select(candidates, 12, 5)) == 5
+    else:
+        with pytest.raises(ValueError, match="descriptors"):
+            STRATEGIES[name].select(candidates, 12, 5)
+
+
+def test_descriptors_are_found_by_slice_in_any_order():
+    candidates = candidates_of(3)
+    kept = np.array([7, 30, 2])
+    some = replace(candidates, descriptors=candidates.descriptors[kept], described=kept)
+    assert np.array_equal(some.rows(np.array([2, 7])), candidates.descriptors[[2, 7]])
+    with pytest.raises(ValueError, match="not there"):
+        some.rows(np.array([2, 8]))
+    with pytest.raises(ValueError, match=r"\(R, D\) with R = 2"):
+        STRATEGIES["random"].select(replace(some, described=kept[:2]), 12, 5)
+
+
+POOL_WIDE = sorted(name for name, s in STRATEGIES.items() if s.looks_at == "pool")
+
+
+@pytest.mark.parametrize("name", POOL_WIDE)
+def test_half_precision_is_reckoned_with_in_single(name):
+    candidates = candidates_of(14, count=200, dimensions=64)
+    # Squares of these would overflow half precision.
+    half = replace(candidates, descriptors=(candidates.descriptors * 300).astype(np.float16))
+    single = replace(candidates, descriptors=half.descriptors.astype(np.float32))
+    chosen = [STRATEGIES[name].select(c, 40, 8).tolist() for c in (half, single)]
+    assert chosen[0] == chosen[1]
+
+
+@pytest.mark.parametrize("name", POOL_WIDE)
+def test_a_large_pool_is_gone_through_in_blocks(name, monkeypatch):
+    rules = "ml_backend.learning.strategies."
+    monkeypatch.setattr(rules + "directions._MOST_HELD", 0)
+    monkeypatch.setattr(rules + "spread._MOST_CLUSTERED", 500)
+    monkeypatch.setattr(rules + "clusters._MOST_COMPARED", 50)
+    for module in ("directions", "coverage"):
+        monkeypatch.setattr(rules + module + ".BLOCK", 256)
+    descriptors = np.random.default_rng(0).random((40_000, 128)).astype(np.float16)
+    candidates = replace(candidates_of(15, 40_000, 2), descriptors=descriptors)
+    candidates = replace(candidates, labelled=candidates.labelled[:, :1].repeat(128, axis=1))
+    tracemalloc.start()
+    try:
+        chosen = STRATEGIES[name].select(candidates, 8, 8)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(set(chosen.tolist())) == 8
+    # A copy in single precision would be twice the descriptors.
+    kept = 8 * 40_000 * 4 if name == "two-stage-coverage" else 0
+    assert most - kept < descriptors.nbytes
+
+
+def test_coverage_of_a_pool_whose_directions_are_not_held_is_the_same(monkeypatch):
+    uncertainty, descriptors = pool(4, count=300)
+    held = two_stage_coverage(uncertainty, descriptors, 120, 30)
+    monkeypatch.setattr("ml_backend.learning.strategies.directions._MOST_HELD", 0)
+    assert two_stage_coverage(uncertainty, descriptors, 120, 30).tolist() == held.tolist()
+
+
+def test_typical_slices_of_a_large_pool_come_from_its_clusters_though_a_sample_made_them(
+    monkeypatch,
+):
+    monkeypatch.setattr("ml_backend.learning.strategies.spread._MOST_CLUSTERED", 60)
+    features = clusters([400, 300, 200, 100], spread=0.5)
+    first, second, third, fourth = typical(features, 4, seed=0)
+    assert first < 400 <= second < 700 <= third < 900 <= fourth
+
+
+def test_a_pool_is_kept_in_half_precision_only_where_it_would_take_a_gibibyte():
+    assert descriptor_type(200_000, 1024) == np.float32
+    assert descriptor_type(1_000_000, 1024) == np.float16
 
 
 def test_power_draws_in_proportion_to_the_score():

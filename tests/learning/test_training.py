@@ -1,4 +1,4 @@
-"""One member's training: settings, resampling, repetition."""
+"""One member's training: settings, devices, repetition."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ml_backend.learning.training import TrainingSettings, bootstrap, preset, train_member
+from ml_backend.learning.training import TrainingSettings, preset, torch_device, train_member
 
 from .shapes import SMALL, discs, one_thread  # noqa: F401
 
@@ -31,32 +31,6 @@ def test_the_same_seed_trains_the_same_network_and_leaves_the_global_random_stat
     assert torch.equal(torch.get_rng_state(), before)
     assert same(first, second)
     assert not torch.equal(first.stem.weight, other.stem.weight)
-
-
-def test_a_bootstrap_over_slices_draws_with_replacement():
-    drawn = bootstrap(200, np.random.default_rng(0))
-    assert len(drawn) == 200
-    assert 0.5 < len(set(drawn.tolist())) / 200 < 0.75  # 1 - 1/e on average
-
-
-def test_a_bootstrap_over_patients_draws_them_whole():
-    groups = ["a"] * 3 + ["b"] * 5 + ["c"] + ["d"] * 2
-    seen = set()
-    for seed in range(20):
-        drawn = bootstrap(11, np.random.default_rng(seed), groups)
-        counts = np.bincount(drawn, minlength=11)
-        times = [counts[[i for i in range(11) if groups[i] == name]] for name in "abcd"]
-        assert all(len(set(t.tolist())) == 1 for t in times)
-        assert sum(t[0] for t in times) == 4
-        seen.add(tuple(counts.tolist()))
-    assert len(seen) > 10
-
-
-def test_a_single_patient_is_resampled_by_slices():
-    drawn = bootstrap(50, np.random.default_rng(0), ["only"] * 50)
-    assert len(drawn) == 50 and len(set(drawn.tolist())) < 50
-    with pytest.raises(ValueError, match="as many groups"):
-        bootstrap(3, np.random.default_rng(0), ["a"])
 
 
 def test_deep_supervision_reaches_every_head():
@@ -92,3 +66,22 @@ def test_devices_and_shapes_that_are_not_there_are_named():
         preset("abacus")
     with pytest.raises(ValueError, match="N >= 1"):
         train_member(np.zeros((2, 8, 8), np.uint8), np.zeros((1, 8, 8), np.uint8), 2, SHORT, 0)
+
+
+def test_a_gpu_that_is_not_there_is_named_with_those_that_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="'cuda:3' was asked for, but no GPU is usable here"):
+        torch_device("cuda:3")
+    assert torch_device("auto") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for count, there in ((1, "only cuda:0"), (2, "cuda:0 to cuda:1")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        with pytest.raises(ValueError, match=f"no device 'cuda:3'.* sees {there} .*VISIBLE"):
+            torch_device("cuda:3")
+        assert torch_device(f"cuda:{count - 1}").index == count - 1
+        assert torch_device("cuda") == torch_device("auto") == torch.device("cuda")
+
+
+def test_a_device_of_a_kind_that_this_torch_does_not_drive_is_named():
+    with pytest.raises(ValueError, match="'xpu' was asked for, but it is not usable here"):
+        torch_device("xpu")

@@ -1,0 +1,95 @@
+"""Trained members as such: kept, restored, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from .networks import build_network, predict
+from .training import seeded
+from .training_settings import TrainingSettings
+
+Ask = Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]]
+
+
+def member_state(member: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors by name, on the CPU and contiguous, fit for safetensors."""
+    return {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in member.state_dict().items()
+    }
+
+
+def member_from_state(
+    state: Mapping[str, Tensor], class_names: Sequence[str], settings: TrainingSettings
+) -> nn.Module:
+    """The member that member_state() was taken from, grey or RGB; on the CPU, in eval mode.
+
+    The global random state is left alone. Raises ValueError if the tensors do not fit the
+    settings' network.
+    """
+    return members_from_states([state], class_names, settings)[0][0]
+
+
+def members_from_states(
+    states: Sequence[Mapping[str, Tensor]], class_names: Sequence[str], settings: TrainingSettings
+) -> tuple[list[nn.Module], int]:
+    """Members as member_from_state() gives each, and the image channels that they all take.
+
+    Raises ValueError if the tensors do not fit the settings' network, or one another.
+    """
+    for in_channels in (1, 3):
+        try:
+            return [
+                _restored(state, in_channels, len(class_names) + 1, settings) for state in states
+            ], in_channels
+        except RuntimeError:  # load_state_dict's, for names or shapes that differ
+            continue
+    raise ValueError("the weights do not fit the network of these settings")
+
+
+def _restored(
+    state: Mapping[str, Tensor], in_channels: int, classes: int, settings: TrainingSettings
+) -> nn.Module:
+    def build() -> nn.Module:
+        return build_network(
+            settings.network,
+            in_channels,
+            classes,
+            settings.width,
+            settings.scales,
+            settings.dropout,
+        )
+
+    member = seeded(build, torch.device("cpu"), settings.seed)
+    member.load_state_dict(dict(state))
+    return member.eval()
+
+
+@contextmanager
+def side_by_side(members: Sequence[nn.Module], device: torch.device) -> Iterator[Ask]:
+    """A function that gives each member's predict(), in their order.
+
+    On a CPU members answer side by side, a thread each: one network's small convolutions
+    gain less from more threads, and lose much where another process keeps a core busy.
+    """
+    if device.type != "cpu":
+        yield lambda x: (predict(member, x) for member in members)
+        return
+
+    def answer(member: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():  # holds for one thread alone
+            return predict(member, x)
+
+    cores = torch.get_num_threads()
+    workers = min(len(members), cores)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield lambda x: pool.map(lambda member: answer(member, x), members)
+    finally:
+        # Threads that begin later take over the number last set by any.
+        torch.set_num_threads(cores)
