@@ -6,11 +6,18 @@ behaviour: whatever else it may ask one day fails with a clear message instead o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from xml.sax.saxutils import quoteattr
 
-from ml_backend.label_studio import SAMPLING, Annotation, LabelStudio, LabelStudioError, Task
+from ml_backend.label_studio import (
+    SAMPLING,
+    Annotation,
+    LabelStudio,
+    LabelStudioError,
+    Pushed,
+    Task,
+)
 from ml_backend.learning.held_out import Side
 from ml_backend.masks import BrushConfig, to_regions
 
@@ -66,7 +73,12 @@ class InMemoryProject(LabelStudio):
     # -- what a round asks --------------------------------------------------------------------
 
     def project(self, project_id: int) -> dict[str, Any]:
-        return {"id": project_id, "label_config": self.label_config, "sampling": SAMPLING}
+        return {
+            "id": project_id,
+            "label_config": self.label_config,
+            "sampling": SAMPLING,
+            "model_version": self._served,
+        }
 
     def tasks(self, project_id: int) -> Iterator[Task]:
         for index, piece in enumerate(self.data.slices):
@@ -83,6 +95,7 @@ class InMemoryProject(LabelStudio):
                 is_labeled=labelled,
                 annotations=int(labelled),
                 skipped=0,
+                changed=_NO_TIME if labelled else "",
             )
 
     def annotations(self, project_id: int, task_ids: Sequence[int]) -> Iterator[Annotation]:
@@ -94,12 +107,43 @@ class InMemoryProject(LabelStudio):
         return self.data.slices[int(url.removeprefix("memory://"))].content
 
     def push_predictions(
-        self, project_id: int, predictions: Sequence[Mapping[str, Any]], chunk: int, pause_s: float
-    ) -> int:
+        self,
+        project_id: int,
+        predictions: Iterable[Mapping[str, Any]],
+        chunk: int,
+        pause_s: float,
+        *,
+        on_pushed: Callable[[int], None] = lambda count: None,
+    ) -> Pushed:
+        pushed = Pushed()
         for prediction in predictions:
             scores = self._predictions.setdefault(str(prediction["model_version"]), {})
             scores[int(prediction["task"])] = float(prediction["score"])
-        return len(predictions)
+            pushed.stored += 1
+        on_pushed(pushed.stored)
+        return pushed
+
+    def predicted(self, project_id: int, version: str, task_ids: Collection[int]) -> set[int]:
+        return set(task_ids) & set(self._predictions.get(version, {}))
+
+    def prediction_counts(self, project_id: int) -> dict[str, int]:
+        return {version: len(scores) for version, scores in self._predictions.items()}
+
+    def delete_predictions(
+        self,
+        project_id: int,
+        version: str,
+        *,
+        at_most: int | None = None,
+        task_ids: Collection[int] | None = None,
+        pause_s: float = 0.05,
+    ) -> int:
+        return len(self._predictions.pop(version, {}))
+
+    def show_tab(
+        self, project_id: int, title: str, task_ids: Sequence[int], ordering: str | None = None
+    ) -> None:
+        """Nobody looks at the benchmark's project."""
 
     def serve_order_of(self, project_id: int, version: str) -> None:
         self._served = version

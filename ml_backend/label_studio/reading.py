@@ -1,0 +1,121 @@
+"""What Quorum reads from Label Studio beside its lists of tasks: projects, annotations, images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from .listing import Listing
+from .transport import LabelStudioError
+
+_EXPORT_CHUNK = 50  # annotated tasks in one export request: full masks are large
+_MAX_IMAGE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotator's submitted result for a task; times are ISO 8601 as Label Studio has them."""
+
+    id: int
+    task_id: int
+    updated_at: str
+    annotator: int
+    regions: Sequence[Mapping[str, Any]]
+    ground_truth: bool = False
+    lead_time_s: float | None = None  # time spent drawing, as the browser measured it
+    created_at: str = ""
+
+
+class Reading(Listing):
+    """The calls that change nothing; each is tried again while Label Studio is busy."""
+
+    def whoami(self) -> str:
+        """The e-mail of the token's user. Raises LabelStudioError if the token is refused."""
+        return str(self._json("GET", "/api/current-user/whoami").get("email", ""))
+
+    def version(self) -> str:
+        """Label Studio's release, such as 1.23.2."""
+        return str(self._json("GET", "/api/version").get("release", "unknown"))
+
+    def project(self, project_id: int) -> dict[str, Any]:
+        """A project's settings and counts."""
+        found: dict[str, Any] = self._json("GET", f"/api/projects/{project_id}")
+        return found
+
+    def overlap(self, project_id: int) -> int:
+        """How many annotators each task of a project is to have (`maximum_annotations`)."""
+        return int(self.project(project_id).get("maximum_annotations") or 1)
+
+    def project_ids(self) -> list[int]:
+        """Ids of the projects that this user can see."""
+        listed = self._json("GET", "/api/projects", params={"page_size": 10_000, "include": "id"})
+        return [int(p["id"]) for p in listed["results"]]
+
+    def project_titled(self, title: str) -> int | None:
+        """Id of the oldest project of that title that this user can see, None if there is none."""
+        params = {"page_size": 10_000, "include": "id,title"}
+        listed = self._json("GET", "/api/projects", params=params)
+        return min((int(p["id"]) for p in listed["results"] if p["title"] == title), default=None)
+
+    def annotations(self, project_id: int, task_ids: Sequence[int]) -> Iterator[Annotation]:
+        """Submitted annotations of some tasks with their masks; skipped ones are left out."""
+        for start in range(0, len(task_ids), _EXPORT_CHUNK):
+            ids = list(task_ids[start : start + _EXPORT_CHUNK])
+            exported = self._json(
+                "GET",
+                f"/api/projects/{project_id}/export",
+                params={"exportType": "JSON", "ids[]": ids},
+            )
+            for task in exported:
+                for raw in task["annotations"]:
+                    if not raw.get("was_cancelled"):
+                        yield _annotation(int(task["id"]), raw)
+
+    def image(self, url: str) -> bytes:
+        """The bytes of a task's image, which must be served by this Label Studio.
+
+        Raises LabelStudioError if it is gone, too large, or on another host.
+        """
+        target = urljoin(self.url + "/", url)
+        if urlsplit(target)[:2] != urlsplit(self.url)[:2]:
+            # Neither the token nor a request goes to a host that only a task's data names.
+            raise LabelStudioError(
+                "the image is not served by Label Studio: import it there "
+                "(./quorum import), or add its storage to the project"
+            )
+
+        def read() -> httpx.Response:
+            content = bytearray()
+            with self._http.stream("GET", target) as streamed:
+                for piece in streamed.iter_bytes():
+                    content += piece
+                    if len(content) > _MAX_IMAGE_BYTES:
+                        raise LabelStudioError("the image is larger than 256 MiB")
+            return httpx.Response(streamed.status_code, content=bytes(content))
+
+        response = self._patiently(read, may_repeat=True)
+        if response.status_code != 200:
+            raise LabelStudioError(
+                f"the image is gone or refused (HTTP {response.status_code}): "
+                "import the slice again, or delete the task",
+                response.status_code,
+            )
+        return response.content
+
+
+def _annotation(task_id: int, raw: Mapping[str, Any]) -> Annotation:
+    lead_time = raw.get("lead_time")
+    return Annotation(
+        id=int(raw["id"]),
+        task_id=task_id,
+        updated_at=str(raw["updated_at"]),
+        annotator=int(raw.get("completed_by") or 0),
+        regions=raw.get("result") or [],
+        ground_truth=bool(raw.get("ground_truth")),
+        lead_time_s=None if lead_time is None else float(lead_time),
+        created_at=str(raw.get("created_at") or ""),
+    )
