@@ -11,9 +11,10 @@ from typing import Any
 from ml_backend.jobs import Jobs
 from ml_backend.label_studio import LabelStudio
 from ml_backend.masks import BrushConfig, LabelMap, to_regions
+from ml_backend.rounds.context import metadata_of, seen_by
 from ml_backend.settings import Settings
 from ml_backend.store import Store, number_of
-from ml_backend.survey import survey
+from ml_backend.survey import Seen, survey
 
 from .crowd import Annotator
 
@@ -67,7 +68,7 @@ class Simulation:
         return rows
 
     def _row(self, number: int, version: str) -> dict[str, Any]:
-        outcome = Store(self.settings.store_dir, self.project_id).noted(version, "round")
+        outcome = Store(self.settings.store_root, self.project_id).noted(version, "round")
         quality = outcome["quality"] or {}
         return {
             "round": number,
@@ -85,7 +86,7 @@ class Simulation:
 
     def _await_version(self, before: str | None, trained: bool = False) -> str:
         """Wait until Label Studio serves the order of a version later than `before`."""
-        store = Store(self.settings.store_dir, self.project_id)
+        store = Store(self.settings.store_root, self.project_id)
         jobs = Jobs.connect(self.settings)
         limit = time.monotonic() + self.round_timeout_s
         while time.monotonic() < limit:
@@ -109,19 +110,18 @@ class Simulation:
 
     def _label_until_due(self) -> list[int]:
         """Label until a round is due; the tasks in the order they were served."""
-        trained = self._trained()
+        seen = self._seen()
         served: list[int] = []
         while True:
             found = survey(self.label_studio, self.project_id, self.settings)
-            if found.due(trained, self.settings):
+            if found.due(seen, self.settings):
                 return served
-            new = {task.id for task in found.labelled(held_out=False)} - set(trained)
-            served += self._label(max(1, self.settings.due_after - len(new)), batches=1)
+            lacking = self.settings.due_after - int(found.fresh(seen))
+            served += self._label(max(1, lacking), batches=1)
 
-    def _trained(self) -> list[int]:
-        store = Store(self.settings.store_dir, self.project_id)
-        current = store.current()
-        return list(store.metadata(current)["training_tasks"]) if current else []
+    def _seen(self) -> Seen:
+        store = Store(self.settings.store_root, self.project_id)
+        return seen_by(metadata_of(store, store.current()))
 
     def _label(self, count: int, batches: int | None = None) -> list[int]:
         """Label up to `count` slices: all annotators hold a task each, then submit at once."""

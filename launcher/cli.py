@@ -23,6 +23,7 @@ usage: ./quorum COMMAND [options]
   up              start the backend for your own Label Studio
                   (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY)
   connect ID      connect a Label Studio project to the running backend
+  project ID      status, train, cancel, versions, rollback, set: one project's rounds
   import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
   receive         let a PACS push DICOM (C-STORE), and import it as it comes
   release ID      import held objects that a person has looked at
@@ -30,7 +31,8 @@ usage: ./quorum COMMAND [options]
   rotate-key      replace the hospital's key
   export ID       write a project's labelled slices as a data set
   bench NAME      measure what the documentation claims:
-                  active-learning, import, privacy, burned-in, fuzz
+                  active-learning, import, privacy, burned-in, fuzz,
+                  campaign, growth, crowd, storm, faults
   test            set up what the tests need, and run them all
   COMMAND --help  a command's options
 """
@@ -79,10 +81,13 @@ def _up(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
-def _connect(arguments: Sequence[str]) -> int:
-    from .up import with_secrets
+def _with_secrets(module: str) -> Callable[[Sequence[str]], int]:
+    def run(arguments: Sequence[str]) -> int:
+        from .up import with_secrets
 
-    return with_secrets("ml_backend.connect", arguments)
+        return with_secrets(module, arguments)
+
+    return run
 
 
 def _export(arguments: Sequence[str]) -> int:
@@ -131,12 +136,18 @@ _BENCHES = {
     "privacy": "bench.privacy",
     "burned-in": "bench.burned_in",
     "fuzz": "bench.fuzz",
+    "campaign": "bench.campaign",
+    "growth": "bench.growth",
+    "crowd": "bench.crowd",
+    "storm": "bench.storm",
+    "faults": "bench.faults",
 }
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "up": _up,
-    "connect": _connect,
+    "connect": _with_secrets("ml_backend.connect"),
+    "project": _with_secrets("ml_backend.manage"),
     **{
         command: _importer(command)
         for command in ("import", "receive", "release", "reveal", "rotate-key")

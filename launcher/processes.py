@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from typing import Any
 # can be repeated, and whoever pressed Ctrl-C is waiting.
 _PATIENCE_S = (3.0, 10.0)
 _PR_SET_PDEATHSIG = 1
+_WINDOW_S = 60.0
+_STILLBORN_S = 2.0  # who ends so soon after its first start never worked: no second try helps
 
 
 class ServiceError(RuntimeError):
@@ -35,8 +37,10 @@ class _Service:
     argv: list[str]
     environment: dict[str, str]
     log: Path
-    restarts: int  # how often it may still be started again
+    restarts: int  # how often it may be started again within _WINDOW_S
     process: subprocess.Popen[bytes]
+    started: float  # time.monotonic()
+    deaths: list[float] = field(default_factory=list)
 
 
 class Supervisor:
@@ -55,11 +59,13 @@ class Supervisor:
     ) -> int:
         """Start a process in a session of its own, its output in a log of mode 0600; its pid.
 
-        If it dies it is started again, `restarts` times at most. Raises ServiceError if it cannot
-        be started.
+        If it dies it is started again, `restarts` times a minute at most. Raises ServiceError if it
+        cannot be started.
         """
         process = _spawn(name, argv, environment, log)
-        self._services.append(_Service(name, list(argv), dict(environment), log, restarts, process))
+        self._services.append(
+            _Service(name, list(argv), dict(environment), log, restarts, process, time.monotonic())
+        )
         return process.pid
 
     def check(self) -> None:
@@ -68,11 +74,13 @@ class Supervisor:
             status = service.process.poll()
             if status is None:
                 continue
-            if service.restarts == 0:
+            now = time.monotonic()
+            stillborn = not service.deaths and now - service.started < _STILLBORN_S
+            service.deaths = [t for t in service.deaths if t > now - _WINDOW_S] + [now]
+            if stillborn or len(service.deaths) > service.restarts:
                 raise ServiceError(
                     f"{service.name} ended unexpectedly (status {status}): see {service.log}"
                 )
-            service.restarts -= 1
             _signal_group(service.process, signal.SIGKILL)  # what it may have left behind
             print(f"{service.name} ended (status {status}); starting it again.", file=sys.stderr)
             service.process = _spawn(service.name, service.argv, service.environment, service.log)

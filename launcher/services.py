@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ import redis
 from . import CLONE
 from .processes import ServiceError, Supervisor, port_is_free
 from .setup import LABEL_STUDIO_ENVIRONMENT
+
+_RESTARTS = 20  # a minute: one that dies more often has a fault that starting again does not mend
 
 
 def start_redis(supervisor: Supervisor, data: Path) -> str:
@@ -46,7 +49,7 @@ def start_redis(supervisor: Supervisor, data: Path) -> str:
         "--daemonize",
         "no",
     ]
-    supervisor.start("Redis", argv, os.environ, data / "logs" / "redis.log")
+    supervisor.start("Redis", argv, os.environ, data / "logs" / "redis.log", _RESTARTS)
     url = f"unix://{socket}"
 
     def answers() -> bool:
@@ -79,7 +82,7 @@ def remove_socket(url: str) -> None:
         shutil.rmtree(Path(url[7:]).parent, ignore_errors=True)
 
 
-_WORKER_RESTARTS = 20
+_QUICK_IMPORT = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: A
         # The backend is on the loopback, which Label Studio refuses unless told otherwise.
         "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
         "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
+        # Without it each request that stores predictions recounts all tasks, and clicks wait.
+        _QUICK_IMPORT: os.environ.get(_QUICK_IMPORT, "true"),
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "SENTRY_DSN": "",
@@ -121,7 +126,8 @@ def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: A
     environment["DJANGO_SETTINGS_MODULE"] = "quorum_settings"
     program = LABEL_STUDIO_ENVIRONMENT.folder / "bin" / "label-studio"
     argv = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "-p", str(port)]
-    supervisor.start("Label Studio", argv, environment, data / "logs" / "label-studio.log")
+    log = data / "logs" / "label-studio.log"
+    supervisor.start("Label Studio", argv, environment, log, _RESTARTS)
     return url
 
 
@@ -174,16 +180,40 @@ def start_backend(
         "10",
         "--no-control-socket",
     ]
-    supervisor.start("The backend", argv, full, data / "logs" / "backend.log")
+    supervisor.start("The backend", argv, full, data / "logs" / "backend.log", _RESTARTS)
+    # What was under way in one that dies is taken up again by the next.
+    program = [sys.executable, "-m", "ml_backend.worker"]
+    log = data / "logs" / "attendant.log"
+    supervisor.start("The attendant", [*program, "--attendant"], full, log, _RESTARTS)
     for number in range(workers):
-        timer = ["--cron"] if number == 0 else []
-        argv = [sys.executable, "-m", "ml_backend.worker", *timer]
         log = data / "logs" / f"worker-{number}.log"
-        # A round that is lost with its worker is taken up again by the next one.
-        supervisor.start(f"Worker {number}", argv, full, log, restarts=_WORKER_RESTARTS)
+        own = {**full, **_share_of_machine(number, workers)}
+        supervisor.start(f"Worker {number}", program, own, log, _RESTARTS)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     await_http(supervisor, "The backend", f"http://{shown}:{port}/health", 120)
     return f"http://{shown}:{port}"
+
+
+def _share_of_machine(number: int, workers: int) -> dict[str, str]:
+    """A worker's part of the cores and GPUs, where the environment does not say it."""
+    share = {}
+    if workers > 1 and not os.environ.get("OMP_NUM_THREADS"):
+        share["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+    gpus = _gpus()
+    if gpus > 1 and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        share["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+    return share
+
+
+def _gpus() -> int:
+    """How many NVIDIA GPUs the driver lists; 0 without one."""
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
 def port_taken(port: int, option: str) -> str:

@@ -1,4 +1,4 @@
-"""Debian packages that only the tests need: a real PACS and DICOM's own validator."""
+"""Debian packages that only the tests need: a real PACS, DICOM's own validator, an object store."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ TEST_PACKAGES = {
     "orthanc": "Orthanc",
     "orthanc-dicomweb": "/usr/share/orthanc/plugins/libOrthancDicomWeb.so",
     "dicom3tools": "dciodvfy",
+    "python3-swift": "/usr/lib/python3/dist-packages/swift/proxy/server.py",
 }
 _SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"
 

@@ -27,7 +27,7 @@ def connect_project(
     label_studio.connect_webhook(
         project_id, f"{backend_url.rstrip('/')}/webhook", settings.webhook_secret
     )
-    return Jobs.connect(settings).request_round(project_id)
+    return Jobs.connect(settings).request_look(project_id)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,9 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         settings = Settings.from_environment()
-        label_studio = LabelStudio(
-            settings.label_studio_url, settings.label_studio_api_key, settings.request_timeout_s
-        )
+        label_studio = LabelStudio.of(settings)
         connect_project(settings, label_studio, arguments.project, arguments.backend_url)
     except (SettingsError, LabelStudioError, MaskError, JobsError) as error:
         print(f"quorum connect: {error}", file=sys.stderr)

@@ -13,10 +13,11 @@ from typing import Any
 
 from PIL import Image
 
+from .gathering import Problem, gather
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import MaskError
 from .settings import Settings, SettingsError
-from .survey import Problem, gather, survey
+from .survey import survey
 
 
 def export_png(
@@ -77,9 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         settings = Settings.from_environment()
-        label_studio = LabelStudio(
-            settings.label_studio_url, settings.label_studio_api_key, settings.request_timeout_s
-        )
+        label_studio = LabelStudio.of(settings)
         manifest = export_png(settings, label_studio, arguments.project, arguments.out)
     except (SettingsError, LabelStudioError, MaskError) as error:
         print(f"quorum export: {error}", file=sys.stderr)

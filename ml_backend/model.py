@@ -9,13 +9,13 @@ from typing import Any
 from label_studio_ml.model import LabelStudioMLBase
 
 from .committees import CommitteeCache
+from .gathering import Problem, read_images
 from .jobs import Jobs
 from .label_studio import LabelStudio, Task
 from .masks import BrushConfig, to_regions
 from .order import late_score
 from .settings import Settings
 from .store import Store
-from .survey import Problem, read_images
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class CommitteeModel(LabelStudioMLBase):
         self._settings = settings
         self._project_id = project_id
         self._cache = cache or CommitteeCache()
-        self._store = Store(settings.store_dir, project_id)
+        self._store = Store(settings.store_root, project_id)
 
     @property
     def version(self) -> str:
@@ -76,7 +76,16 @@ class CommitteeModel(LabelStudioMLBase):
         settings, version = self._settings, self.version
         answers = [{"result": [], "score": _LAST, "model_version": version} for _ in tasks]
         config = BrushConfig.parse(self.label_config or "")
-        if not version or not self._store.metadata(version)["training"]:
+        if not version:
+            return answers
+        metadata = self._store.metadata(version)
+        if not metadata["training"]:
+            return answers
+        if tuple(metadata["labels"]) != config.labels:
+            # Its drafts would carry the wrong names; the round that replaces it is on its way.
+            log.warning(
+                "version %s was trained for other labels: no drafts until the next", version
+            )
             return answers
         committee = self._cache.get(
             self._store, self._project_id, version, config.labels, settings.device
@@ -84,9 +93,7 @@ class CommitteeModel(LabelStudioMLBase):
         order = self._store.noted(version, "order")
         asked = [Task(index, raw.get("data") or {}, False, 0, 0) for index, raw in enumerate(tasks)]
         problems: list[Problem] = []
-        with LabelStudio(
-            settings.label_studio_url, settings.label_studio_api_key, settings.request_timeout_s
-        ) as server:
+        with LabelStudio.of(settings) as server:
             read = list(read_images(server, asked, config, problems))
         for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
             answers[task.id] = {
@@ -107,12 +114,14 @@ class CommitteeModel(LabelStudioMLBase):
     def fit(
         self, event: str, data: Mapping[str, Any], jobs: Jobs | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Queue a round after an event; {"job": id}, or {} if the event calls for none.
+        """Queue a look at the project, or a round; {"job": name}, {} if the event calls for none.
 
-        Nothing is trained here: Label Studio waits one second for the answer.
+        Nothing is read or trained here: Label Studio waits one second for the answer.
         Raises JobsError if Redis is down.
         """
         if event not in ROUND_EVENTS:
             return {}
         queue = jobs or Jobs.connect(self._settings)
-        return {"job": queue.request_round(self._project_id, force=event == "START_TRAINING")}
+        if event == "START_TRAINING":
+            return {"job": queue.request_round(self._project_id, force=True)}
+        return {"job": queue.request_look(self._project_id)}

@@ -1,23 +1,26 @@
-"""The pool of open slices: scored, put into the labelling order, and pushed with drafts."""
+"""The pool of open slices: scored in shards, put into the labelling order, drafts to push."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .gathering import Grey, Problem, read_images
 from .label_studio import LabelStudio, Task
 from .learning.committee import Committee, Score
-from .learning.strategies import STRATEGIES, Candidates, queue_order
+from .learning.strategies import STRATEGIES, Candidates
 from .masks import BrushConfig, to_regions
+from .order import Ids, over_all, queue_positions, select_ids
 from .settings import Settings
-from .survey import Grey, Problem, Survey, read_images
+from .survey import Survey
 
-_BY_SLICE = ("uncertainty", "entropy", "bald", "mc_dropout", "descriptors", "shares")
+SCALARS = ("uncertainty", "entropy", "bald", "mc_dropout")
+_COLUMNS = (*SCALARS, "shares")
 _NO_DRAFT = np.zeros((0, 0), dtype=np.uint8)
 
 # (step, how many are done, of how many)
@@ -27,33 +30,55 @@ Progress = Callable[[str, int, int], None]
 class Draft:
     """A label map kept compressed: a pool of 10,000 slices of 512² would take 2.6 GB plain."""
 
-    __slots__ = ("_packed", "_shape")
+    __slots__ = ("packed", "shape")
 
-    def __init__(self, label_map: Grey) -> None:
-        self._shape = label_map.shape
-        self._packed = zlib.compress(label_map.tobytes(), level=1)
+    def __init__(self, shape: tuple[int, int], packed: bytes) -> None:
+        self.shape = shape
+        self.packed = packed
+
+    @classmethod
+    def of(cls, label_map: Grey) -> Draft:
+        """The draft of a label map, (H, W) uint8."""
+        height, width = label_map.shape
+        return cls((height, width), zlib.compress(label_map.tobytes(), level=1))
 
     def label_map(self) -> Grey:
         """The label map, (H, W) uint8."""
-        return np.frombuffer(zlib.decompress(self._packed), dtype=np.uint8).reshape(self._shape)
+        return np.frombuffer(zlib.decompress(self.packed), dtype=np.uint8).reshape(self.shape)
 
 
 @dataclass(frozen=True)
 class ScoredPool:
-    """N slices with what the committee says of each."""
+    """N slices with what the committee says of each; descriptors and drafts may be kept apart."""
 
-    tasks: list[Task]
-    candidates: Candidates
-    drafts: list[Draft]
+    task_ids: Ids  # (N,)
+    columns: Mapping[str, npt.NDArray[Any]]  # SCALARS, (N,) each, and shares, (N, C)
+    descriptors: npt.NDArray[np.float32]  # (N, D), or (0, D) if they are elsewhere
+    drafts: Mapping[int, Draft]  # by task id
 
     @property
     def uncertainty(self) -> npt.NDArray[np.floating[Any]]:
         """(N,) what the queue behind the selected batch is ordered by."""
-        return self.candidates.uncertainty
+        return self.columns["uncertainty"]
 
-    def draft_of(self) -> dict[int, Draft]:
-        """Drafts by task id."""
-        return {task.id: draft for task, draft in zip(self.tasks, self.drafts, strict=True)}
+    def scores(self) -> dict[str, npt.NDArray[Any]]:
+        """All but descriptors and drafts: a few numbers a slice."""
+        return {"task_ids": self.task_ids, **self.columns}
+
+    @classmethod
+    def of_scores(cls, shards: Sequence[Mapping[str, npt.NDArray[Any]]]) -> ScoredPool:
+        """The pool of several shards' scores(), without descriptors and drafts."""
+        filled = [shard for shard in shards if len(shard["task_ids"])]
+        if not filled:
+            return unscored([])
+        every = {name: np.concatenate([shard[name] for shard in filled]) for name in filled[0]}
+        ids = every.pop("task_ids")
+        return cls(ids, every, np.zeros((0, 1), np.float32), {})
+
+    def read(self, task_ids: Ids) -> npt.NDArray[np.float32]:
+        """Descriptors of some slices, (R, D)."""
+        row = {int(task_id): index for index, task_id in enumerate(self.task_ids)}
+        return self.descriptors[[row[int(task_id)] for task_id in task_ids]]
 
 
 def score_pool(
@@ -63,147 +88,119 @@ def score_pool(
     config: BrushConfig,
     problems: list[Problem],
     progress: Progress,
-    seed: int = 0,
 ) -> ScoredPool:
     """Score slices one after another; only their compressed drafts are kept in memory."""
-    readable: list[Task] = []
+    readable: list[int] = []
 
     def images() -> Iterator[Grey]:
         for task, image in read_images(label_studio, tasks, config, problems):
-            readable.append(task)
+            readable.append(task.id)
             yield image
 
     scores: list[Score] = []
-    drafts: list[Draft] = []
+    drafts: dict[int, Draft] = {}
     for scored in committee.score(images()):
-        drafts.append(Draft(scored.draft))
+        drafts[readable[len(scores)]] = Draft.of(scored.draft)
         scores.append(replace(scored, draft=_NO_DRAFT))
-        progress("score", len(drafts), len(tasks))
-    return ScoredPool(readable, candidates_of(scores, seed), drafts)
+        progress("score", len(scores), len(tasks))
+    return of_scored(readable, scores, drafts)
 
 
-def candidates_of(scores: Sequence[Score], seed: int) -> Candidates:
-    """What strategies may look at, from the committee's scores of N slices."""
-
-    def column(name: str) -> npt.NDArray[np.float64]:
-        return np.array([getattr(score, name) for score in scores], dtype=np.float64)
+def of_scored(
+    task_ids: Sequence[int], scores: Sequence[Score], drafts: Mapping[int, Draft]
+) -> ScoredPool:
+    """The pool of slices with their scores, in the same order."""
 
     def rows(name: str) -> npt.NDArray[np.float32]:
         stacked = [getattr(score, name) for score in scores]
         return np.stack(stacked).astype(np.float32) if stacked else np.zeros((0, 1), np.float32)
 
-    descriptors = rows("descriptor")
-    return Candidates(
-        uncertainty=column("uncertainty"),
-        entropy=column("entropy"),
-        bald=column("bald"),
-        mc_dropout=column("mc_dropout"),
-        descriptors=descriptors,
-        shares=rows("shares"),
-        labelled=np.zeros((0, descriptors.shape[1]), dtype=np.float32),
-        foreground=None,
-        seed=seed,
-    )
+    columns: dict[str, npt.NDArray[Any]] = {
+        name: np.array([getattr(score, name) for score in scores], dtype=np.float64)
+        for name in SCALARS
+    }
+    columns["shares"] = rows("shares")
+    return ScoredPool(np.array(task_ids, dtype=np.int64), columns, rows("descriptor"), drafts)
 
 
-def unscored(tasks: Sequence[Task]) -> ScoredPool:
+def unscored(task_ids: Sequence[int]) -> ScoredPool:
     """Slices of which no committee knows anything yet, all alike."""
-    count = len(tasks)
-    nothing, none = np.zeros(count), np.zeros((count, 1), dtype=np.float32)
-    candidates = Candidates(
-        uncertainty=nothing,
-        entropy=nothing,
-        bald=nothing,
-        mc_dropout=nothing,
-        descriptors=none,
-        shares=none,
-        labelled=none[:0],
-        foreground=None,
-        seed=0,
-    )
-    return ScoredPool(list(tasks), candidates, [])
+    count = len(task_ids)
+    columns: dict[str, npt.NDArray[Any]] = {name: np.zeros(count) for name in SCALARS}
+    columns["shares"] = np.zeros((count, 1), dtype=np.float32)
+    ids = np.array(task_ids, dtype=np.int64)
+    return ScoredPool(ids, columns, np.zeros((0, 1), np.float32), {})
 
 
 def select(
     found: Survey,
     pool: ScoredPool,
     settings: Settings,
+    *,
+    read: Callable[[Ids], npt.NDArray[np.floating[Any]]] | None = None,
     labelled: npt.NDArray[np.float32] | None = None,
+    seed: int = 0,
 ) -> list[int]:
     """Ids of the tasks selected for labelling, in order.
 
-    Held-out slices are no candidates, nor are those that have a label or were skipped. `labelled`
+    Held-out slices are no candidates, nor are those that have a label or were skipped. `read` gives
+    descriptors, (R, D), by task id, of those slices alone that the strategy looks at; `labelled`
     are the descriptors, (L, D), of slices with a label, for strategies that keep away from them.
     """
-    out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
-    open_ = [
-        index
-        for index, task in enumerate(pool.tasks)
-        if not out[task.id] and task.annotations == 0 and task.skipped == 0
-    ]
-    if not open_:
+    if not found.tasks:
         return []
-    every = pool.candidates
-    candidates = replace(
-        every,
-        **{name: getattr(every, name)[open_] for name in _BY_SLICE},
-        labelled=every.labelled if labelled is None else labelled,
+    ids = _ids(found)
+    of_pool: dict[str, Any] = {
+        name: over_all(ids, pool.task_ids, pool.columns[name]) for name in _COLUMNS
+    }
+    free = np.array([t.annotations == 0 and t.skipped == 0 for t in found.tasks], dtype=bool)
+    candidates = Candidates(
+        **of_pool,
+        descriptors=np.zeros((0, 1), np.float32),
+        labelled=np.zeros((0, 1), np.float32) if labelled is None else labelled,
+        seed=seed,
     )
-    # Of a small pool the first stage keeps half: if it kept all, uncertainty would decide nothing.
-    kept = max(settings.k, min(settings.K, len(open_) // 2))
-    chosen = STRATEGIES[settings.strategy].select(candidates, kept, settings.k)
-    return [pool.tasks[open_[index]].id for index in chosen]
-
-
-def queue(found: Survey, pool: ScoredPool, selected: Sequence[int]) -> list[Task]:
-    """Every open task in the order it is to be served.
-
-    Evaluation slices without a label come first (the score depends on them), then the selected
-    batch, then the rest of the pool by falling uncertainty, then held-out slices that nobody
-    needs to label, then those whose image cannot be read.
-    """
-    open_tasks = {task.id: task for task in found.open_tasks()}
-    flags = zip(found.tasks, found.held_out, found.evaluation, strict=True)
-    wanted = {t.id for t, _, asked in flags if asked and t.annotations == 0}
-    held_out = {t.id for t, out in zip(found.tasks, found.held_out, strict=True) if out}
-    position = {task.id: index for index, task in enumerate(pool.tasks)}
-    by_uncertainty = (
-        [
-            pool.tasks[index].id
-            for index in queue_order(
-                pool.uncertainty, np.array([position[i] for i in selected], dtype=np.int64)
-            )
-        ]
-        if pool.tasks
-        else []
+    chosen = select_ids(
+        STRATEGIES[settings.strategy],
+        ids,
+        free & ~found.held_out & ~np.isnan(of_pool["uncertainty"]),
+        candidates,
+        settings.K,
+        settings.k,
+        lambda which: (read or pool.read)(ids[which]),
     )
-    ordered = [
-        *(i for i in open_tasks if i in wanted),
-        *selected,
-        *(i for i in by_uncertainty if i not in held_out),
-        *by_uncertainty,
-        *open_tasks,
-    ]
-    return [open_tasks[i] for i in dict.fromkeys(ordered) if i in open_tasks]
+    return [int(task_id) for task_id in chosen]
 
 
-def predictions(
-    version: str,
-    tasks: Sequence[Task],
-    scores: Sequence[float],
-    drafts: dict[int, Draft],
-    config: BrushConfig,
-) -> list[dict[str, Any]]:
-    """Predictions for Label Studio, one a task; a task without a draft gets an empty one."""
-    pushed = []
-    for task, score in zip(tasks, scores, strict=True):
-        draft = drafts.get(task.id)
-        pushed.append(
-            {
-                "task": task.id,
-                "result": to_regions(draft.label_map(), config) if draft else [],
-                "score": score,
-                "model_version": version,
-            }
-        )
-    return pushed
+def queue(found: Survey, pool: ScoredPool, selected: Sequence[int]) -> list[int]:
+    """Ids of every open task in the order it is to be served: see queue_positions()."""
+    if not found.tasks:
+        return []
+    ids = _ids(found)
+    unlabelled = np.array([task.annotations == 0 for task in found.tasks], dtype=bool)
+    ordered = queue_positions(
+        ids,
+        open_=np.array([not task.is_labeled for task in found.tasks], dtype=bool),
+        wanted=found.evaluation & unlabelled,
+        held_out=found.held_out,
+        uncertainty=over_all(ids, pool.task_ids, pool.uncertainty),
+        selected=selected,
+    )
+    return [int(task_id) for task_id in ordered]
+
+
+def _ids(found: Survey) -> Ids:
+    return np.array([task.id for task in found.tasks], dtype=np.int64)
+
+
+def prediction(
+    version: str, task_id: int, score: float, drafts: Mapping[int, Draft], config: BrushConfig
+) -> dict[str, Any]:
+    """A prediction for Label Studio; a task without a draft gets an empty one."""
+    draft = drafts.get(task_id)
+    return {
+        "task": task_id,
+        "result": to_regions(draft.label_map(), config) if draft else [],
+        "score": score,
+        "model_version": version,
+    }

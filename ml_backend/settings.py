@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -31,6 +31,12 @@ class Settings:
         "redis://127.0.0.1:6379/0", "QUORUM_REDIS_URL", "queue; ./quorum starts one if unset"
     )
     data_dir: Path = _setting(Path(".quorum"), "QUORUM_DATA_DIR", "store, logs, secrets")
+    store_url: str = _setting(
+        "", "QUORUM_STORE_URL", "versions elsewhere: a folder, or an object store as s3://BUCKET/…"
+    )
+    keep_versions: int = _setting(
+        20, "QUORUM_KEEP_VERSIONS", "versions kept in the store, the current one among them; 0: all"
+    )
 
     # Who may call the backend. Empty means "not asked for"; ./quorum always sets them.
     basic_auth_user: str = _setting("", "QUORUM_BASIC_AUTH_USER", "user for setup and predict")
@@ -50,8 +56,18 @@ class Settings:
         "QUORUM_COLD_START",
         "features of the first batch: thumbnails, or encoder (self-supervised on the pool)",
     )
+
+    # When a round starts. Besides: "Start training", and any label once nothing is left to label.
     labels_per_round: int = _setting(
         0, "QUORUM_LABELS_PER_ROUND", "new training labels that start a round; 0 means k"
+    )
+    ahead: bool = _setting(
+        True,
+        "QUORUM_AHEAD",
+        "start with half of them if the batch would else be used up before the next is ready",
+    )
+    round_after_s: float = _setting(
+        0.0, "QUORUM_ROUND_AFTER_S", "start with any new label after this time; 0 means never"
     )
 
     # The committee. 0 or "" means the preset for the device (see learning.training).
@@ -78,6 +94,14 @@ class Settings:
     consensus: str = _setting(
         "majority", "QUORUM_CONSENSUS", "how their masks become one target: majority or staple"
     )
+    adjudicate_above: float = _setting(
+        0.5,
+        "QUORUM_ADJUDICATE_ABOVE",
+        "disagreement (1 - Dice) that needs a reviewer; 1: never",
+    )
+    suspect_weight: float = _setting(
+        1.0, "QUORUM_SUSPECT_WEIGHT", "what an annotator counts who disagrees systematically"
+    )
 
     # When enough is labelled; 0 means never. Told on the page, nothing is stopped.
     target_mean_iou: float = _setting(
@@ -95,15 +119,31 @@ class Settings:
     slab_mm: float = _setting(10.0, "QUORUM_SLAB_MM", "slab thickness if there is one patient")
     split_key: str = _setting("quorum", "QUORUM_SPLIT_KEY", "key of the held-out hash")
 
-    # Limits.
-    round_timeout_s: int = _setting(4 * 3600, "QUORUM_ROUND_TIMEOUT_S", "longest round")
-    request_timeout_s: float = _setting(60.0, "QUORUM_REQUEST_TIMEOUT_S", "one API call")
-    push_chunk: int = _setting(100, "QUORUM_PUSH_CHUNK", "predictions in one request")
+    # The order in Label Studio.
+    drafts_ahead: int = _setting(
+        1000, "QUORUM_DRAFTS_AHEAD", "first slices of the order that get a draft; the rest a rank"
+    )
+    push_chunk: int = _setting(500, "QUORUM_PUSH_CHUNK", "predictions in one request, at most")
     push_pause_s: float = _setting(
-        0.05, "QUORUM_PUSH_PAUSE_S", "pause between chunks, so that annotators' clicks stay quick"
+        0.05, "QUORUM_PUSH_PAUSE_S", "least pause between requests: annotators' clicks stay quick"
+    )
+    keep_predictions: int = _setting(
+        1, "QUORUM_KEEP_PREDICTIONS", "older versions whose predictions stay in Label Studio"
+    )
+
+    # Work and its limits.
+    shard_slices: int = _setting(500, "QUORUM_SHARD", "slices that one job scores")
+    attempts: int = _setting(3, "QUORUM_ATTEMPTS", "how often a step is tried in one round")
+    round_timeout_s: int = _setting(4 * 3600, "QUORUM_ROUND_TIMEOUT_S", "longest step of a round")
+    request_timeout_s: float = _setting(60.0, "QUORUM_REQUEST_TIMEOUT_S", "one API call")
+    patience_s: float = _setting(
+        10.0, "QUORUM_PATIENCE_S", "how long calls are repeated while Label Studio is restarting"
     )
     reconcile_s: float = _setting(
         60.0, "QUORUM_RECONCILE_S", "how often lost webhooks are looked for"
+    )
+    heartbeat_s: float = _setting(
+        10.0, "QUORUM_HEARTBEAT_S", "a worker silent for three of these has died: its step moves on"
     )
 
     def __post_init__(self) -> None:
@@ -120,6 +160,17 @@ class Settings:
         require(self.evaluation_slices >= 1, "evaluation_slices", "at least 1")
         require(self.slab_mm > 0, "slab_mm", "above 0 mm")
         require(self.push_chunk >= 1, "push_chunk", "at least 1")
+        require(self.push_pause_s >= 0, "push_pause_s", "0 s or more")
+        require(self.keep_versions >= 0, "keep_versions", "0 or more")
+        require(self.keep_predictions >= 0, "keep_predictions", "0 or more")
+        require(self.drafts_ahead >= 0, "drafts_ahead", "0 or more")
+        require(self.shard_slices >= 1, "shard_slices", "at least 1")
+        require(self.attempts >= 1, "attempts", "at least 1")
+        require(self.round_after_s >= 0, "round_after_s", "0 s or more")
+        require(self.heartbeat_s >= 1, "heartbeat_s", "at least 1 s")
+        require(self.reconcile_s >= 1, "reconcile_s", "at least 1 s")
+        require(0 <= self.adjudicate_above <= 1, "adjudicate_above", "between 0 and 1")
+        require(0 <= self.suspect_weight <= 1, "suspect_weight", "between 0 and 1")
         from .learning.strategies import STRATEGIES
 
         require(self.strategy in STRATEGIES, "strategy", f"one of {', '.join(STRATEGIES)}")
@@ -153,9 +204,21 @@ class Settings:
         return self.labels_per_round or self.k
 
     @property
-    def store_dir(self) -> Path:
-        """Folder of the published versions."""
-        return self.data_dir / "store"
+    def store_root(self) -> str | Path:
+        """Folder or URL of the published versions."""
+        return self.store_url or self.data_dir / "store"
+
+    def of_project(self, overrides: Mapping[str, Any]) -> Settings:
+        """These settings with what a project has set for itself.
+
+        Raises SettingsError for a setting that is not a project's own, or out of its bounds.
+        """
+        for name in overrides:
+            if name not in PROJECT_SETTINGS:
+                raise SettingsError(
+                    f"{name} cannot be set for one project: {', '.join(PROJECT_SETTINGS)} can"
+                )
+        return replace(self, **overrides)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -170,11 +233,8 @@ class Settings:
             text = source.get(setting.metadata["variable"], "")
             if text == "":
                 continue
-            convert: Callable[[str], Any] = types[setting.name]
-            if convert is bool:
-                convert = _yes_or_no
             try:
-                values[setting.name] = convert(text)
+                values[setting.name] = _converter(types[setting.name])(text)
             except ValueError:
                 kind = types[setting.name].__name__
                 raise SettingsError(
@@ -190,6 +250,49 @@ def _yes_or_no(text: str) -> bool:
         ]
     except KeyError:
         raise ValueError from None
+
+
+# What a project may set for itself; all else is the deployment's.
+PROJECT_SETTINGS = (
+    "K",
+    "k",
+    "strategy",
+    "labels_per_round",
+    "ahead",
+    "round_after_s",
+    "consensus",
+    "adjudicate_above",
+    "suspect_weight",
+    "target_mean_iou",
+    "label_budget",
+    "evaluation_slices",
+    "network",
+    "members",
+    "width",
+    "scales",
+    "side_px",
+    "steps",
+    "batch_size",
+    "start",
+    "semi_supervised",
+    "bootstrap_over",
+)
+
+
+def parse_setting(name: str, text: str) -> Any:
+    """A project's setting from text. Raises SettingsError naming what is wrong with it."""
+    if name not in PROJECT_SETTINGS:
+        raise SettingsError(f"{name} cannot be set for one project: {', '.join(PROJECT_SETTINGS)}")
+    try:
+        return _converter(get_type_hints(Settings)[name])(text)
+    except ValueError:
+        kind = get_type_hints(Settings)[name].__name__
+        raise SettingsError(f"{name} must be of type {kind}: it is {text!r}") from None
+
+
+def _converter(kind: Any) -> Callable[[str], Any]:
+    convert: Callable[[str], Any] = _yes_or_no if kind is bool else kind
+    return convert
 
 
 def variable_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A worker process: takes rounds from the queue; one of them also runs the reconcile timer.
+"""A worker process: takes steps of rounds; or, as the attendant, looks and bookkeeping.
 
 A module of its own: RQ cannot queue functions of the module that is run as a program.
 """
@@ -16,53 +16,89 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker
+from rq import SimpleWorker, Worker
 
-from .jobs import QUEUE, Jobs, reconcile_job
+from .jobs import HEAVY, QUICK, Jobs
+from .jobs.work import advance_all_job, reconcile_job
 from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-
-def _run_cron(settings: Settings) -> None:
-    from rq.cron import CronScheduler
-
-    interval = max(1, int(settings.reconcile_s))
-    while True:
-        scheduler = CronScheduler(Jobs.connect(settings).redis, logging_level=logging.WARNING)
-        scheduler.register(reconcile_job, QUEUE, interval=interval, result_ttl=3600)
-        try:
-            scheduler.start()
-            return  # asked to stop
-        except RedisError:
-            log.warning("Redis is gone: the reconcile timer waits for it")
-            time.sleep(5)
+_NICENESS = 5  # of training on the CPUs that Label Studio and the backend answer from
 
 
 def main() -> int:
-    """Run one worker; one with --cron also asks for the periodic reconcile."""
+    """Run one worker; each host needs at least one, and one attendant is enough for all."""
     parser = argparse.ArgumentParser(prog="python -m ml_backend.worker", description=main.__doc__)
-    parser.add_argument("--cron", action="store_true", help="run the reconcile timer as well")
+    parser.add_argument(
+        "--attendant",
+        action="store_true",
+        help="look at projects and keep rounds going, by events and by timer, instead of training",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each image otherwise
     settings = Settings.from_environment()
-    if arguments.cron and os.fork() == 0:
-        _die_with_parent()
-        _run_cron(settings)
+    if arguments.attendant:
+        if os.fork() == 0:
+            _die_with_parent()
+            _run_timers(settings)
+            return 0
+        _attend(settings)
         return 0
+    # Asking the driver for its GPUs would spoil CUDA for the processes forked from this one.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     from . import rounds  # noqa: F401  torch is loaded once, not by each job's process
+    from .learning.training import torch_device
 
-    RoundWorker([QUEUE], connection=_blocking(settings)).work(logging_level="WARNING")
+    if torch_device(settings.device).type == "cpu":
+        os.nice(_NICENESS)
+    worker = RoundWorker(
+        [HEAVY],
+        connection=_blocking(settings),
+        job_monitoring_interval=max(1, round(settings.heartbeat_s)),
+    )
+    worker.work(logging_level="WARNING")
     return 0
 
 
 class RoundWorker(Worker):
-    """A worker whose job's process does not outlive it: two rounds of a project must not run."""
+    """A worker whose job's process does not outlive it: a step must not be done twice at once."""
 
     def main_work_horse(self, *arguments: Any, **more: Any) -> None:
         _die_with_parent()
         super().main_work_horse(*arguments, **more)
+
+
+def _attend(settings: Settings) -> None:
+    """Looks and bookkeeping, in one process: they are short, and a fork would cost more."""
+    while True:
+        try:
+            reconcile_job()
+            advance_all_job()
+            break
+        except RedisError:
+            log.warning("Redis is gone: the attendant waits for it")
+            time.sleep(1)
+    SimpleWorker([QUICK], connection=_blocking(settings)).work(logging_level="WARNING")
+
+
+def _run_timers(settings: Settings) -> None:
+    from rq.cron import CronScheduler
+
+    while True:
+        scheduler = CronScheduler(Jobs.connect(settings).redis, logging_level=logging.WARNING)
+        for function, interval_s in (
+            (reconcile_job, settings.reconcile_s),
+            (advance_all_job, settings.heartbeat_s),
+        ):
+            scheduler.register(function, QUICK, interval=max(1, round(interval_s)), result_ttl=60)
+        try:
+            scheduler.start()
+            return  # asked to stop
+        except RedisError:
+            log.warning("Redis is gone: the timers wait for it")
+            time.sleep(1)
 
 
 def _die_with_parent() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shlex
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from ml_backend.learning.strategies import STRATEGIES
 from ml_backend.learning.training import preset, torch_device
 from ml_backend.settings import Settings
 
+from ..pages import hardware
 from .data import LabelledData, load
 from .figures import FiguresError
 from .page import write_page
@@ -190,15 +190,9 @@ def _words(text: str) -> tuple[str, ...]:
 def _hardware(on_gpu: bool) -> str:
     import torch
 
-    cores = f"{os.cpu_count()} cores"
     if on_gpu:
-        return f"{torch.cuda.get_device_name()}, {cores}"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model}, {cores}"
+        return f"{torch.cuda.get_device_name()}, {os.cpu_count()} cores"
+    return hardware()
 
 
 def _commit() -> str:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.committees import load
+from ml_backend.gathering import read_image
 from ml_backend.learning.metrics import confusion, foreground_mean, hd95, iou
 from ml_backend.settings import Settings
 from ml_backend.store import Store
-from ml_backend.survey import read_image
 
 from .project import PROJECT_ID, InMemoryProject
 
@@ -31,7 +31,7 @@ def measured_quality(settings: Settings, project: InMemoryProject, version: str)
     slice's diagonal (see metrics.hd95).
     Raises FiguresError if the IoU of the loaded committee is not the stored one.
     """
-    store = Store(settings.store_dir, PROJECT_ID)
+    store = Store(settings.store_root, PROJECT_ID)
     quality: dict[str, Any] = store.metadata(version)["quality"]
     data = project.data
     committee = load(store, version, data.class_names, settings.device)

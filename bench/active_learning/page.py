@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml_backend.settings import Settings
 
+from ..pages import write_section
 from .rows import Row
 from .statistics import mean_interval
 from .tables import (
@@ -44,23 +45,8 @@ def write_page(
     picture = page.parent / f"{page.stem}-{name}.png"
     if results.ranked():
         draw(results, picture)
-    text = page.read_text() if page.exists() else "# Active learning, measured\n"
-    page.write_text(
-        replace_section(text, name, section(results, notes, command, settings, picture))
-    )
-
-
-def replace_section(text: str, name: str, body: str) -> str:
-    """A page with the section of that name replaced, or added at its end."""
-    start, end = f"<!-- active-learning {name} -->", f"<!-- /active-learning {name} -->"
-    block = f"{start}\n{body.strip()}\n{end}"
-    before, found, rest = text.partition(start)
-    if not found:
-        return text.rstrip() + "\n\n" + block + "\n"
-    _, closed, after = rest.partition(end)
-    if not closed:
-        raise ValueError(f"the page has {start} without {end}: put it back")
-    return before + block + after
+    body = section(results, notes, command, settings, picture)
+    write_section(page, f"active-learning {name}", body, title="Active learning, measured")
 
 
 def section(

@@ -23,7 +23,7 @@ def progress_figures(project_id: int) -> Response:
 
 def _figures(project_id: int) -> dict[str, object]:
     known = current_app.extensions["quorum"]
-    store = Store(known["settings"].store_dir, project_id)
+    store = Store(known["settings"].store_root, project_id)
     versions = []
     for name in store.versions():
         try:

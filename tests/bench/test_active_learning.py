@@ -9,9 +9,9 @@ from PIL import Image
 
 from bench.active_learning import main
 from bench.active_learning.data import DataError, load
-from bench.active_learning.page import replace_section
 from bench.active_learning.project import PROJECT_ID, InMemoryProject
 from bench.active_learning.rows import Rows, RowsError
+from bench.pages import replace_section
 from ml_backend.label_studio import LabelStudioError
 from ml_backend.masks import to_label_map
 
@@ -174,9 +174,9 @@ def test_the_page_holds_tables_curves_and_the_command(run):
 
 
 def test_a_section_is_replaced_and_the_rest_of_the_page_left_alone():
-    page = replace_section("# Title\n\nProse.\n", "a-cpu", "old")
-    page = replace_section(page, "a-gpu", "other edition")
-    again = replace_section(page, "a-cpu", "new")
+    page = replace_section("# Title\n\nProse.\n", "active-learning a-cpu", "old")
+    page = replace_section(page, "active-learning a-gpu", "other edition")
+    again = replace_section(page, "active-learning a-cpu", "new")
     assert "old" not in again and "new" in again
     assert "Prose." in again and "other edition" in again
     assert again.count("<!-- active-learning a-cpu -->") == 1

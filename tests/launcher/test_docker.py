@@ -37,8 +37,10 @@ def test_secrets_have_no_default(compose):
         assert f"{name}=\n" in (DOCKER / ".env.example").read_text()
 
 
-def test_the_worker_runs_the_module_that_the_launcher_runs(compose):
-    assert compose["services"]["worker"]["command"][1:3] == ["-m", "ml_backend.worker"]
+def test_worker_and_attendant_run_what_the_launcher_runs(compose):
+    assert compose["services"]["worker"]["command"][1:] == ["-m", "ml_backend.worker"]
+    attendant = compose["services"]["attendant"]["command"][1:]
+    assert attendant == ["-m", "ml_backend.worker", "--attendant"]
     assert "ml_backend.worker" in (CLONE / "launcher" / "services.py").read_text()
 
 

@@ -69,12 +69,21 @@ def test_a_dead_service_is_named_with_its_log(tmp_path):
         supervisor.start("Nothing", ["/no/such/program"], os.environ, tmp_path / "log")
 
 
-def test_a_worker_that_died_is_started_again_but_not_for_ever(tmp_path, capsys):
+def test_a_worker_that_died_is_started_again_but_not_for_ever(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("launcher.processes._STILLBORN_S", 0)
     supervisor = Supervisor()
     supervisor.start("Worker 0", ["sh", "-c", "exit 3"], os.environ, tmp_path / "log", 2)
     with pytest.raises(ServiceError, match=r"Worker 0 ended unexpectedly \(status 3\)"):
         supervisor.wait_until(lambda: False, "Worker 0", 10)
     assert capsys.readouterr().err.count("starting it again") == 2
+
+
+def test_who_ends_right_after_its_first_start_is_not_started_again(tmp_path, capsys):
+    supervisor = Supervisor()
+    supervisor.start("The backend", ["sh", "-c", "exit 3"], os.environ, tmp_path / "log", 20)
+    with pytest.raises(ServiceError, match=r"The backend ended unexpectedly \(status 3\)"):
+        supervisor.wait_until(lambda: False, "The backend", 10)
+    assert "starting it again" not in capsys.readouterr().err
 
 
 def test_a_service_that_never_answers_is_given_up(tmp_path):

@@ -23,6 +23,10 @@ SMALL = {
     "QUORUM_TRAIN_BATCH": "4",
     "QUORUM_EVALUATION_SLICES": "3",
     "QUORUM_DEVICE": "cpu",
+    # As it comes: the product must cope with that.
+    "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "false",
+    # Annotators who take no time would always be ahead of the next batch.
+    "QUORUM_AHEAD": "no",
     # The timer must not do what the webhook is tested to do.
     "QUORUM_RECONCILE_S": "3600",
 }
@@ -61,7 +65,7 @@ def annotators(running):
 
 @pytest.fixture(scope="session")
 def store(running):
-    return Store(running.settings.store_dir, running.project_id)
+    return Store(running.settings.store_root, running.project_id)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from ml_backend.label_studio import Task
 from ml_backend.learning.committee import Score
 from ml_backend.learning.held_out import Division
 from ml_backend.masks import BrushConfig, to_label_map
-from ml_backend.pool import Draft, ScoredPool, candidates_of, predictions, queue, select
+from ml_backend.pool import Draft, ScoredPool, of_scored, prediction, queue, select
 from ml_backend.settings import Settings
 from ml_backend.survey import Survey
 
@@ -32,11 +32,8 @@ def make(count=20, held_out=(), evaluation=(), labelled=(), skipped=(), unreadab
     found = Survey(1, CONFIG, tasks, Division(out, out, {}), asked, "slice")
     generator = np.random.default_rng(0)
     read = [t for t in tasks if t.id not in unreadable and not t.is_labeled]
-    pool = ScoredPool(
-        read,
-        candidates_of([score(generator) for _ in read], seed=0),
-        [Draft(np.full((3, 5), t.id % 2, np.uint8)) for t in read],
-    )
+    drafts = {t.id: Draft.of(np.full((3, 5), t.id % 2, np.uint8)) for t in read}
+    pool = of_scored([t.id for t in read], [score(generator) for _ in read], drafts)
     return found, pool
 
 
@@ -50,18 +47,18 @@ def test_a_large_K_does_not_switch_uncertainty_off():
     found, pool = make(count=40)
     selected = select(found, pool, Settings(K=1000, k=8))
     uncertain = np.argsort(-pool.uncertainty)[:20]
-    assert set(selected) <= {pool.tasks[index].id for index in uncertain}
+    assert set(selected) <= set(pool.task_ids[uncertain].tolist())
 
 
 def test_every_open_slice_is_in_the_queue_once_in_its_place():
     found, pool = make(held_out=range(6), evaluation=[0, 1], labelled=[0, 10], unreadable=[19])
     selected = [15, 12, 17]
-    order = [task.id for task in queue(found, pool, selected)]
+    order = queue(found, pool, selected)
     assert sorted(order) == sorted(set(range(20)) - {0, 10})
     assert order[:4] == [1, 15, 12, 17]  # the evaluation slice that is still open, the batch
     assert set(order[-5:-1]) == {2, 3, 4, 5}  # held out, and not needed
     assert order[-1] == 19  # its image cannot be read
-    uncertainty = dict(zip((t.id for t in pool.tasks), pool.uncertainty, strict=True))
+    uncertainty = dict(zip(pool.task_ids.tolist(), pool.uncertainty, strict=True))
     rest = [uncertainty[i] for i in order[4:-5]]
     assert rest == sorted(rest, reverse=True)
 
@@ -73,10 +70,33 @@ def test_an_empty_pool_has_an_empty_queue():
 
 def test_predictions_carry_drafts_and_scores_and_are_empty_without_a_draft():
     found, pool = make(count=4)
-    drafts = pool.draft_of()
+    drafts = dict(pool.drafts)
     del drafts[3]
-    made = predictions("r0001-abcdef", found.tasks, [0.0, 0.1, 0.2, 0.3], drafts, CONFIG)
+    made = [
+        prediction("r0001-abcdef", task.id, task.id / 10, drafts, CONFIG) for task in found.tasks
+    ]
     assert [p["score"] for p in made] == [0.0, 0.1, 0.2, 0.3]
     assert {p["model_version"] for p in made} == {"r0001-abcdef"}
     assert made[3]["result"] == [] and made[0]["result"] == []  # no draft; only background
     assert (to_label_map(made[1]["result"], CONFIG, 3, 5) == 1).all()
+
+
+def test_a_pool_in_shards_is_the_pool_in_one():
+    found, pool = make(count=20)
+
+    def part(rows):
+        return {name: array[rows] for name, array in pool.scores().items()}
+
+    again = ScoredPool.of_scores([part(slice(0, 7)), part(slice(7, 7)), part(slice(7, 20))])
+    for name, array in pool.scores().items():
+        assert np.array_equal(again.scores()[name], array, equal_nan=True)
+    asked = []
+
+    def read(ids):
+        asked.extend(ids.tolist())
+        return pool.read(ids)
+
+    settings = Settings(K=6, k=3)
+    assert select(found, again, settings, read=read) == select(found, pool, settings)
+    assert len(asked) == 6  # descriptors of the K most uncertain, of no others
+    assert len(ScoredPool.of_scores([]).task_ids) == 0

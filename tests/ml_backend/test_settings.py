@@ -10,7 +10,7 @@ def test_the_environment_is_read_in_the_setting_s_own_type():
         {"QUORUM_K": "32", "QUORUM_BATCH": "4", "QUORUM_SLAB_MM": "12.5", "QUORUM_DATA_DIR": "/x"}
     )
     assert (settings.K, settings.k, settings.slab_mm) == (32, 4, 12.5)
-    assert str(settings.store_dir) == "/x/store"
+    assert str(settings.store_root) == "/x/store"
 
 
 def test_an_empty_variable_leaves_the_default():

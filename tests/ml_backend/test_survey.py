@@ -24,28 +24,33 @@ def settings(tmp_path, monkeypatch):
 class Listing:
     """A project's tasks as a listing gives them."""
 
-    def __init__(self, tasks):
+    def __init__(self, tasks, overlap=1):
         self._tasks = tasks
+        self._overlap = overlap
 
     def project(self, project_id):
-        return {"label_config": CONFIG}
+        return {"label_config": CONFIG, "maximum_annotations": self._overlap}
 
     def tasks(self, project_id):
         return iter(self._tasks)
 
 
-def task(number, annotations=0, skipped=0, patient="p"):
+def task(number, annotations=0, skipped=0, patient="p", changed="", overlap=1):
     data = {
         "slice": str(number),
         "patient": patient,
         "series": "s",
         "slice_position_mm": float(number),
     }
-    return Task(number, data, annotations > 0, annotations, skipped)
+    return Task(number, data, annotations >= overlap, annotations, skipped, changed)
 
 
-def look(tasks):
-    return survey(Listing(tasks), 1, SETTINGS)
+def look(tasks, overlap=1):
+    return survey(Listing(tasks, overlap), 1, SETTINGS)
+
+
+def seen(found, ids):
+    return {task_id: value for task_id, value in found.seen().items() if task_id in ids}
 
 
 @pytest.fixture
@@ -82,22 +87,55 @@ def test_a_skipped_slice_is_replaced_by_another(fresh):
 def test_a_round_is_due_after_k_new_training_labels_and_an_evaluation_label(fresh):
     training = [n for n in range(100) if n not in out(fresh)]
     without_evaluation = look([task(n, annotations=n in training[:4]) for n in range(100)])
-    assert not without_evaluation.due([], SETTINGS)
+    assert not without_evaluation.due({}, SETTINGS)
     labelled = {*training[:4], out(fresh)[0]}
     enough = look([task(n, annotations=n in labelled) for n in range(100)])
-    assert enough.due([], SETTINGS)
-    assert not enough.due(training[:1], SETTINGS)
+    assert enough.due({}, SETTINGS)
+    assert not enough.due(seen(enough, training[:1]), SETTINGS)
+    assert enough.due(seen(enough, training[:1]), SETTINGS, after=3)
+
+
+def test_a_changed_and_a_deleted_label_count_as_new_ones_do(fresh):
+    training = [n for n in range(100) if n not in out(fresh)]
+
+    def labelled(ids, changed=()):
+        evaluation = out(fresh)[0]
+        chosen = {*ids, evaluation}
+        return look(
+            [task(n, annotations=n in chosen, changed=f"{n in changed}") for n in range(100)]
+        )
+
+    before = labelled(training[:6])
+    known = before.seen()
+    assert before.fresh(known) == 0
+    assert labelled(training[:6], changed=training[:4]).fresh(known) == 4
+    assert labelled(training[:6], changed=training[:4]).due(known, SETTINGS)
+    assert labelled(training[2:6]).fresh(known) == 2
+    assert labelled(training[:6], changed=out(fresh)).fresh(known) == 0  # not trained with
+
+
+def test_with_two_readers_a_slice_half_read_is_half_a_label(fresh):
+    training = [n for n in range(100) if n not in out(fresh)]
+
+    def read(times):
+        made = {**dict.fromkeys(training[:4], times), out(fresh)[0]: 2}
+        tasks = [task(n, made.get(n, 0), changed=f"{made.get(n)}", overlap=2) for n in range(100)]
+        return look(tasks, overlap=2)
+
+    assert read(1).fresh({}) == 2 and not read(1).due({}, SETTINGS)
+    assert read(2).fresh({}) == 4 and read(2).due({}, SETTINGS)
+    assert read(2).fresh(read(1).seen()) == 2
 
 
 def test_the_last_labels_are_trained_on_though_they_are_few(fresh):
     done = look([task(n, annotations=1) for n in range(100)])
     trained = [t.id for t in done.labelled(held_out=False)]
-    assert done.due(trained[:-1], SETTINGS)
-    assert not done.due(trained, SETTINGS)
+    assert done.due(seen(done, trained[:-1]), SETTINGS)
+    assert not done.due(seen(done, trained), SETTINGS)
 
 
 def test_a_second_patient_is_held_out_whole_and_evaluated_with_once_labelled(fresh):
-    Store(SETTINGS.store_dir, 1).keep_sides(fresh.division.sides)
+    Store(SETTINGS.store_root, 1).keep_sides(fresh.division.sides)
     paid = asked(fresh)
 
     def with_second(labelled):
@@ -117,8 +155,8 @@ def test_a_second_patient_is_held_out_whole_and_evaluated_with_once_labelled(fre
 
 
 def test_a_damaged_division_is_never_guessed_anew(fresh):
-    store = Store(SETTINGS.store_dir, 1)
+    store = Store(SETTINGS.store_root, 1)
     store.keep_sides(fresh.division.sides)
-    next(SETTINGS.store_dir.rglob("division.json")).write_text("{")
+    next(SETTINGS.store_root.rglob("division.json")).write_text("{")
     with pytest.raises(StoreError, match="restore it"):
         look([task(1)])

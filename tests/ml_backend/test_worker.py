@@ -1,4 +1,4 @@
-"""A worker process with its timer, on a real Redis."""
+"""The attendant with its timers, and a worker, as processes on a real Redis."""
 
 import os
 import subprocess
@@ -10,34 +10,77 @@ from ml_backend.jobs import Jobs
 from ml_backend.settings import Settings
 
 
+def run(environment, log, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ml_backend.worker", *arguments],
+        env=environment,
+        stdout=log,
+        stderr=log,
+    )
+
+
 def test_the_timer_finds_a_project_whose_webhook_was_lost(redis_url, tmp_path):
-    (tmp_path / "store" / "projects" / "3").mkdir(parents=True)
     environment = {
         **os.environ,
         "PYTHONPATH": str(CLONE),
         "QUORUM_REDIS_URL": redis_url,
         "QUORUM_DATA_DIR": str(tmp_path),
         "QUORUM_RECONCILE_S": "1",
-        # Nobody listens there: the round ends with words.
+        "QUORUM_HEARTBEAT_S": "1",
+        # Nobody listens there: the look ends with words.
         "LABEL_STUDIO_URL": "http://127.0.0.1:9",
         "LABEL_STUDIO_API_KEY": "0" * 40,
+        "QUORUM_PATIENCE_S": "0",
     }
     jobs = Jobs.connect(Settings.from_environment(environment))
     jobs.redis.flushall()
     with (tmp_path / "log").open("w") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "ml_backend.worker", "--cron"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
+        attendant = run(environment, log, "--attendant")
         try:
-            limit, seen = time.monotonic() + 60, None
-            while time.monotonic() < limit and not (seen and seen["job_status"] == "failed"):
-                seen = jobs.latest(3)
+            # A project that comes to be after the attendant's first reconcile.
+            time.sleep(3)
+            (tmp_path / "store" / "projects" / "3").mkdir(parents=True)
+            limit = time.monotonic() + 60
+            while time.monotonic() < limit and not jobs.state(3).trouble:
                 time.sleep(0.2)
+            trouble = jobs.state(3).trouble
         finally:
-            worker.terminate()
-            worker.wait(20)
-    assert seen is not None, (tmp_path / "log").read_text()
-    assert "cannot be reached" in seen["error"]
+            attendant.terminate()
+            attendant.wait(20)
+    assert trouble is not None, (tmp_path / "log").read_text()
+    assert "cannot be reached" in trouble
+
+
+def test_a_worker_takes_steps_and_leaves_no_process_behind(redis_url, tmp_path):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(CLONE),
+        "QUORUM_REDIS_URL": redis_url,
+        "QUORUM_DATA_DIR": str(tmp_path),
+        "QUORUM_DEVICE": "cpu",
+        "LABEL_STUDIO_URL": "http://127.0.0.1:9",
+        "LABEL_STUDIO_API_KEY": "0" * 40,
+        "QUORUM_PATIENCE_S": "0",
+    }
+    jobs = Jobs.connect(Settings.from_environment(environment))
+    jobs.redis.flushall()
+    with (tmp_path / "log").open("w") as log:
+        both = [run(environment, log), run(environment, log, "--attendant")]
+        try:
+            name = jobs.request_round(3)
+            limit = time.monotonic() + 60
+            while time.monotonic() < limit:
+                try:
+                    if jobs.status(name)["job_status"] == "failed":
+                        break
+                except Exception:
+                    pass
+                time.sleep(0.2)
+            status = jobs.status(name)
+        finally:
+            for process in both:
+                process.terminate()
+            for process in both:
+                process.wait(20)
+    assert "cannot be reached" in status["error"], (tmp_path / "log").read_text()
+    assert jobs.workers() == 0

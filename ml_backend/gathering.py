@@ -1,0 +1,116 @@
+"""Labelled slices as arrays: images read, and annotators' regions made into one target each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .images import ImageError
+from .images import read_image as decode_image
+from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
+from .masks import BrushConfig
+from .survey import unit_of
+from .targets import Target, target_of
+
+Grey = npt.NDArray[np.uint8]
+
+_TROUBLE = frozenset({401, 403, 429, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task that could not be used, and why; the round goes on without it."""
+
+    task_id: int
+    reason: str
+
+
+def read_image(label_studio: LabelStudio, task: Task, config: BrushConfig) -> Grey:
+    """A task's image, (H, W) or (H, W, 3) uint8. Raises LabelStudioError or ImageError."""
+    url = task.data.get(config.image_key)
+    if not isinstance(url, str) or not url:
+        raise ImageError(f"the task has no image under '{config.image_key}' in its data")
+    return decode_image(label_studio.image(url))
+
+
+def read_images(
+    label_studio: LabelStudio,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+) -> Iterator[tuple[Task, Grey]]:
+    """Images one after another; a task whose image is gone goes to the problems instead."""
+    for task in tasks:
+        try:
+            yield task, read_image(label_studio, task, config)
+        except ImageError as error:
+            problems.append(Problem(task.id, str(error)))
+        except LabelStudioError as error:
+            # The server is in trouble, or refuses us: no fault of the image. (A file that is gone
+            # from its disk makes Label Studio answer 500.)
+            if isinstance(error, LabelStudioDown) or error.status in _TROUBLE:
+                raise
+            problems.append(Problem(task.id, str(error)))
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Slices with their label maps, ready to train on or to evaluate with."""
+
+    task_ids: list[int]
+    images: list[Grey]  # each (H, W) or (H, W, 3)
+    label_maps: list[Grey]  # each (H, W), 0 background, n the n-th label
+    groups: list[str]  # each one's patient
+    fingerprint: str  # of the annotations used and when they were last changed
+    # What each annotator drew of a slice, for how far they agree; not kept with the set.
+    targets: Mapping[int, Target] = field(default_factory=dict)
+
+
+def gather(
+    label_studio: LabelStudio,
+    project_id: int,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+    consensus: str = "majority",
+    weights: Mapping[int, float] | None = None,
+) -> LabelledSet:
+    """Read annotations and images of labelled tasks; several masks of a task become one.
+
+    `consensus` is "majority" or "staple"; `weights` count an annotator's mask for less.
+    """
+    by_task: dict[int, list[Annotation]] = defaultdict(list)
+    for annotation in label_studio.annotations(project_id, [task.id for task in tasks]):
+        by_task[annotation.task_id].append(annotation)
+    annotated = [task for task in tasks if task.id in by_task]
+    ids: list[int] = []
+    images: list[Grey] = []
+    groups: list[str] = []
+    targets: dict[int, Target] = {}
+    for task, image in read_images(label_studio, annotated, config, problems):
+        target, complaints = target_of(
+            by_task[task.id], config, *image.shape[:2], consensus=consensus, weights=weights
+        )
+        problems += [Problem(task.id, complaint) for complaint in complaints]
+        if target is not None:
+            ids.append(task.id)
+            images.append(image)
+            targets[task.id] = target
+            groups.append(unit_of(task).name)
+    used = sorted(pair for target in targets.values() for pair in target.used)
+    weighed = sorted((weights or {}).items())
+    decided = [consensus, used, weighed] if weighed else [consensus, used]
+    maps = [targets[task_id].label_map for task_id in ids]
+    return LabelledSet(ids, images, maps, groups, fingerprint(decided), targets)
+
+
+def fingerprint(value: Any) -> str:
+    """Hex SHA-256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,193 @@
+"""What workers run: a look, a step of a round, and the bookkeeping between steps."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from ..label_studio import LabelStudio, LabelStudioError
+from ..masks import MaskError
+from ..settings import Settings, SettingsError
+from ..store import Store, StoreError, project_ids
+from ..survey import Seen
+from .advance import advance
+from .queue import QUICK, Jobs, RoundFailed
+from .state import LockedError
+
+log = logging.getLogger(__name__)
+
+_LOOK_WAIT_S = 30.0
+_CLEANED = 40  # predictions removed at once: looks must not wait for long
+
+
+def look_job(project_id: int) -> str:
+    """Look at a project: repair and extend its order, and ask for a round if one is due."""
+    from ..rounds import look
+
+    jobs = Jobs.connect(Settings.from_environment())
+    state = jobs.state(project_id)
+    try:
+        with state.locked("look", _LOOK_WAIT_S):
+            state.rest_between_looks()
+            # Before anything is read: whatever changes from here on asks for another look.
+            state.begin_look()
+            started = time.monotonic()
+            with _context(jobs, project_id) as context:
+                running = state.running()
+                looked = look(context, bool(running), _labels_of(context.store, running))
+            state.looked(time.monotonic() - started)
+    except LockedError:
+        # The look that holds the lock may have read the tasks before what this one was asked for.
+        jobs.request_look(project_id)
+        return "busy"
+    except (LabelStudioError, MaskError, SettingsError, StoreError) as error:
+        log.warning("project %d: %s", project_id, error)
+        state.looked(0, str(error))
+        return "failed"
+    if looked.due and not state.held_back:
+        jobs.request_round(project_id)
+    return looked.why
+
+
+def _labels_of(store: Store, running: Mapping[str, str]) -> Seen | None:
+    """The labels that the running round trains with, None as long as it has not read them."""
+    from ..rounds import RoundError, gathered_of
+    from ..rounds.context import seen_by
+
+    version = running.get("version")
+    if not version:
+        return None
+    try:
+        return seen_by(gathered_of(store, version).values)
+    except RoundError:  # it has just ended
+        return None
+
+
+def gather_job(project_id: int, number: int, force: bool) -> None:
+    """The first step of a round: what it trains with, and its plan."""
+    from ..rounds import begin
+
+    jobs = Jobs.connect(Settings.from_environment())
+    with _step(jobs, project_id, number, "gather") as context:
+        version = begin(context, force)
+        if version is None:
+            jobs.state(project_id).note(number, nothing=1)
+        else:
+            jobs.state(project_id).note(number, version=version)
+
+
+def step_job(project_id: int, number: int, version: str, name: str) -> None:
+    """One step of a round."""
+    from ..rounds import Step, is_done, run_step
+
+    jobs = Jobs.connect(Settings.from_environment())
+    with _step(jobs, project_id, number, name) as context:
+        if not is_done(context.store, version):
+            run_step(context, version, Step.named(name))
+
+
+@contextmanager
+def _step(jobs: Jobs, project_id: int, number: int, name: str) -> Iterator[Any]:
+    """Around a step: its context, its progress, its error in words, and whatever comes after it."""
+    from ..learning.memory import TooLittleMemory
+    from ..rounds import ArtefactError, RoundError
+
+    state = jobs.state(project_id)
+    if state.running().get("number") != str(number) or state.cancelled:
+        log.info("project %d: step %s is of a round that has ended", project_id, name)
+        raise RoundFailed("the round has ended")
+    told = 0.0
+
+    def report(step: str, done: int, total: int) -> None:
+        nonlocal told
+        # Redis is told a few times a second at most, however many slices there are.
+        if done in (0, total) or time.monotonic() - told > 0.3:
+            told = time.monotonic()
+            with suppress(RedisError):  # progress is only looked at
+                state.note(number, **{f"at:{name}": json.dumps([step, done, total])})
+
+    try:
+        with _context(jobs, project_id, report) as context:
+            yield context
+    except ArtefactError as error:
+        # Gathering again makes what it made, and finds what the others did.
+        log.warning("project %d: %s", project_id, error)
+        with suppress(RedisError):
+            state.note(number, version="")
+    except TooLittleMemory as error:
+        with suppress(RedisError):
+            # Another attempt would need as much.
+            attempts = {f"attempts:{name}": jobs.settings.attempts}
+            state.note(number, error=str(error), **attempts)
+        raise RoundFailed(str(error)) from None
+    except (LabelStudioError, MaskError, RoundError, SettingsError, StoreError) as error:
+        with suppress(RedisError):
+            state.note(number, error=str(error))
+        raise RoundFailed(str(error)) from None
+    else:
+        with suppress(RedisError):
+            jobs.redis.hdel(f"quorum:project:{project_id}:round", f"at:{name}", "error")
+    finally:
+        with suppress(RedisError):  # the timer does it then
+            advance(jobs, project_id, ended=name)
+
+
+@contextmanager
+def _context(jobs: Jobs, project_id: int, progress: Any = None) -> Iterator[Any]:
+    from ..rounds.context import Context, silent
+
+    settings = jobs.settings
+    with LabelStudio.of(settings) as server:
+        yield Context.of(settings, server, project_id, progress or silent, max(1, jobs.workers()))
+
+
+def clean_job(project_id: int) -> int:
+    """Remove some predictions of old versions, and go on later if there are more."""
+    from ..rounds.order import clean_predictions
+
+    jobs = Jobs.connect(Settings.from_environment())
+    try:
+        with jobs.state(project_id).locked("look", _LOOK_WAIT_S), _context(jobs, project_id) as it:
+            removed = clean_predictions(it, _CLEANED)
+    except (LabelStudioError, SettingsError, StoreError) as error:
+        log.warning("project %d: old predictions stay for now: %s", project_id, error)
+        return 0
+    if removed >= _CLEANED and not jobs.state(project_id).running():
+        jobs.enqueue(QUICK, "clean_job", project_id)
+    return int(removed)
+
+
+def advance_job(project_id: int) -> None:
+    """Queue whatever of a project's round can be done now."""
+    advance(Jobs.connect(Settings.from_environment()), project_id)
+
+
+def advance_all_job() -> int:
+    """The same for every project with a round: takes up what a dead worker left."""
+    jobs = Jobs.connect(Settings.from_environment())
+    count = 0
+    for project_id in jobs.projects():
+        if jobs.state(project_id).running() or jobs.state(project_id).waits:
+            with suppress(LockedError):
+                advance(jobs, project_id)
+                count += 1
+    return count
+
+
+def reconcile_job() -> int:
+    """Look at each known project: finds what a lost webhook missed.
+
+    The projects are read from the store too, so a Redis that came back empty loses none.
+    """
+    settings = Settings.from_environment()
+    jobs = Jobs.connect(settings)
+    projects = set(jobs.projects()) | set(project_ids(settings.store_root))
+    for project_id in projects:
+        jobs.request_look(project_id)
+    return len(projects)

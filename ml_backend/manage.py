@@ -1,0 +1,120 @@
+"""A project's rounds by hand: ``./quorum project ID status|train|cancel|versions|rollback|set``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .jobs import Jobs, JobsError
+from .label_studio import LabelStudio, LabelStudioError
+from .masks import MaskError
+from .settings import PROJECT_SETTINGS, Settings, SettingsError, parse_setting
+from .store import Store, StoreError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of ``./quorum project``; its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = Settings.from_environment()
+        answer = _COMMANDS[arguments.command](settings, arguments)
+    except (JobsError, LabelStudioError, MaskError, SettingsError, StoreError) as error:
+        print(f"quorum project: {error}", file=sys.stderr)
+        return 1
+    print(answer)
+    return 0
+
+
+def _status(settings: Settings, arguments: argparse.Namespace) -> str:
+    jobs = Jobs.connect(settings)
+    found = jobs.latest(arguments.project)
+    return json.dumps(found, indent=1) if found else "no round was asked for yet"
+
+
+def _train(settings: Settings, arguments: argparse.Namespace) -> str:
+    return f"asked for {Jobs.connect(settings).request_round(arguments.project, force=True)}"
+
+
+def _cancel(settings: Settings, arguments: argparse.Namespace) -> str:
+    Jobs.connect(settings).cancel(arguments.project)
+    return "the running round ends; what it has trained is kept for the next"
+
+
+def _versions(settings: Settings, arguments: argparse.Namespace) -> str:
+    store = Store(settings.store_root, arguments.project)
+    current = store.current()
+    rows = []
+    for version in store.versions():
+        metadata = store.metadata(version)
+        quality = (metadata.get("quality") or {}).get("mean_iou")
+        shown = f"{quality:.3f}" if quality is not None else "–"
+        mark = "*" if version == current else " "
+        rows.append(f"{mark} {version}  {len(metadata['training_tasks']):>6} labels  IoU {shown}")
+    return "\n".join(rows) or "no version yet"
+
+
+def _rollback(settings: Settings, arguments: argparse.Namespace) -> str:
+    from .rounds import Context
+    from .rounds.rollback import roll_back
+
+    with LabelStudio.of(settings) as server:
+        roll_back(Context.of(settings, server, arguments.project), arguments.version)
+    return f"{arguments.version} drafts and orders again, until new labels come"
+
+
+def _set(settings: Settings, arguments: argparse.Namespace) -> str:
+    store = Store(settings.store_root, arguments.project)
+    values: dict[str, Any] = store.overrides()
+    for assignment in arguments.assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign:
+            raise SettingsError(f"{assignment!r}: write NAME=VALUE, or NAME= to unset")
+        if text:
+            values[name] = parse_setting(name, text)
+        elif name in PROJECT_SETTINGS:
+            values.pop(name, None)
+    settings.of_project(values)  # refuses what is out of bounds before anything is kept
+    store.keep_overrides(values)
+    return "\n".join(f"{name}={value}" for name, value in sorted(values.items())) or "nothing set"
+
+
+_COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], str]] = {
+    "status": _status,
+    "train": _train,
+    "cancel": _cancel,
+    "versions": _versions,
+    "rollback": _rollback,
+    "set": _set,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="quorum project", description="See to one project's rounds."
+    )
+    parser.add_argument("project", type=int, help="the project's number, as in its address")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, about in (
+        ("status", "how the running round stands, or how the last one ended"),
+        ("train", "start a round now, whatever the number of new labels"),
+        ("cancel", "end the running round"),
+        ("versions", "the versions there are; * marks the one that drafts now"),
+    ):
+        commands.add_parser(name, help=about)
+    back = commands.add_parser("rollback", help="draft and order with an older version again")
+    back.add_argument("version", help="such as r0007-3f9c2a")
+    own = commands.add_parser("set", help="settings of this project alone; NAME= unsets one")
+    own.add_argument(
+        "assignments",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help=f"of {', '.join(PROJECT_SETTINGS)}",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

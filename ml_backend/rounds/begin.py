@@ -1,0 +1,211 @@
+"""The first step: read what is labelled, name the version, and plan what is to be done for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+from ..committees import recipe, training_settings
+from ..gathering import LabelledSet, Problem, fingerprint, gather, read_images
+from ..label_studio import Task
+from ..learning.geometry import thumbnails
+from ..learning.self_supervision import describe, train_encoder
+from ..learning.strategies import cold_start
+from ..learning.training_set import TrainingSet
+from ..readers import adjudicate, readings, suspects, table, weights
+from ..survey import Survey, survey
+from .artefacts import from_arrays, from_labelled, from_value
+from .context import GATHERED, Context, RoundError, metadata_of
+from .graph import Plan, grouped, sharded
+
+# Slices that self- and semi-supervision look at: more cost memory and bring little.
+_UNLABELLED = 2000
+
+TRAINING, EVALUATION, POOL, SELECTED = "training", "evaluation", "pool", "selected"
+
+
+def begin(context: Context, force: bool = False, found: Survey | None = None) -> str | None:
+    """Gather a project's labels and plan a round; the version it makes, None if there is none to.
+
+    Before any usable label the version is an order alone. Repeated, it finds the same version and
+    leaves what was done for it. Raises LabelStudioError, MaskError, StoreError, or RoundError if
+    training is forced without any label.
+    """
+    gathered_at = _now()
+    context.progress("gather", 0, 0)
+    found = found or survey(context.label_studio, context.project_id, context.settings)
+    context.store.keep_sides(found.division.sides)
+    if not found.tasks:
+        return None
+    problems: list[Problem] = []
+    training, evaluation = (_labelled(context, found, side, problems) for side in (False, True))
+    about = {
+        "gathered_at": gathered_at,
+        "labels": list(found.config.labels),
+        "held_out_unit": found.held_out_unit,
+        "seen": {str(task_id): list(value) for task_id, value in found.seen().items()},
+        "image_key": found.config.image_key,
+    }
+    if training.task_ids:
+        return _plan_training(context, found, training, evaluation, about, problems)
+    if force and context.store.current() is not None:
+        raise RoundError(
+            "no usable label outside the held-out set: label more slices, then start training"
+        )
+    return _plan_order(context, found, about, problems)
+
+
+def _labelled(
+    context: Context, found: Survey, held_out: bool, problems: list[Problem]
+) -> LabelledSet:
+    settings, store = context.settings, context.store
+    current = store.current()
+    # As the last round found them: to find them again first would read everything twice.
+    weighed = store.noted(current, "readers").get("weights", {}) if current else {}
+    return gather(
+        context.label_studio,
+        found.project_id,
+        found.labelled(held_out),
+        found.config,
+        problems,
+        settings.consensus,
+        {int(reader): float(weight) for reader, weight in weighed.items()},
+    )
+
+
+def _plan_training(
+    context: Context,
+    found: Survey,
+    training: LabelledSet,
+    evaluation: LabelledSet,
+    about: Mapping[str, Any],
+    problems: Sequence[Problem],
+) -> str | None:
+    settings, store = context.settings, context.store
+    chosen = recipe(settings, found.config.labels)
+    version = store.name_for(fingerprint([training.fingerprint, evaluation.fingerprint, chosen]))
+    if version == store.current() and store.noted(version, "order"):
+        # What seemed to have changed has not: it must not call for a round again.
+        seen = {str(task_id): list(value) for task_id, value in found.seen().items()}
+        store.note(version, "kept", {"seen": seen})
+        return None
+    learn = training_settings(settings)
+    tasks = found.open_tasks()
+    unlabelled = [task.id for task in tasks if task.annotations == 0][:_UNLABELLED]
+    plan = Plan(
+        version,
+        grouped(settings.members, context.workers),
+        sharded([task.id for task in tasks], settings.shard_slices),
+        encoder=learn.start == "encoder",
+        further=learn.semi_supervised and bool(unlabelled),
+    )
+    work = store.work(version)
+    work.put(POOL, from_value(_addresses(tasks, found)))
+    pieces = TrainingSet.of(
+        training.images, training.label_maps, found.config.labels, learn, training.groups
+    )
+    work.put(TRAINING, from_arrays(pieces.arrays()))
+    work.put(EVALUATION, from_labelled(evaluation))
+    values = {
+        **about,
+        "plan": plan.as_json(),
+        "training": chosen,
+        "training_tasks": training.task_ids,
+        "evaluation_tasks": evaluation.task_ids,
+        "unlabelled": unlabelled,
+        "problems": [asdict(problem) for problem in problems],
+        "crowd": _crowd(context, found, (training, evaluation)),
+    }
+    # The last to be written: without it the round has not begun.
+    work.put(GATHERED, from_value(values))
+    return version
+
+
+def _crowd(context: Context, found: Survey, sets: Sequence[LabelledSet]) -> dict[str, Any]:
+    """How far annotators agree, who stands out, and which slices a reviewer should see."""
+    settings, classes = context.settings, len(found.config.labels) + 1
+    targets = {task_id: target for each in sets for task_id, target in each.targets.items()}
+    read = [
+        readings(target.by_annotator, classes, target.label_map if target.ground_truth else None)
+        for target in targets.values()
+    ]
+    suspected = suspects(read)
+    disagreement = {
+        task_id: target.disagreement
+        for task_id, target in targets.items()
+        if len(target.by_annotator) > 1
+    }
+    found_out = {
+        "readers": [asdict(reader) for reader in table(read).values()],
+        "suspects": [asdict(suspect) for suspect in suspected],
+        "weights": {
+            str(who): weight for who, weight in weights(suspected, settings.suspect_weight).items()
+        },
+        "disagreement": {str(task_id): value for task_id, value in disagreement.items()},
+        "adjudicate": adjudicate(disagreement, settings.adjudicate_above),
+    }
+    return dict(_without_nan(found_out))
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: what is not known is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def _plan_order(
+    context: Context, found: Survey, about: Mapping[str, Any], problems: list[Problem]
+) -> str | None:
+    """Before any label: evaluation slices first, then a diverse first batch, without drafts."""
+    settings, store = context.settings, context.store
+    out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
+    candidates = [task for task in found.open_tasks() if not out[task.id]]
+    version = store.name_for(
+        fingerprint(["order", list(found.config.labels), [task.id for task in found.open_tasks()]])
+    )
+    if version == store.current() and store.noted(version, "order"):
+        return None
+    read = list(read_images(context.label_studio, candidates, found.config, problems))
+    selected: list[int] = []
+    if read:
+        images = [image for _, image in read]
+        if settings.cold_start == "encoder":
+            context.progress("encode", 0, len(images))
+            features = describe(train_encoder(images, training_settings(settings)), images)
+        else:
+            features = thumbnails(images)
+        selected = [read[index][0].id for index in cold_start(features, settings.k)]
+    work = store.work(version)
+    work.put(SELECTED, from_value([selected, [task.id for task, _ in read]]))
+    values = {
+        **about,
+        "plan": Plan(version, [], []).as_json(),
+        "training": {},
+        "training_tasks": [],
+        "evaluation_tasks": [],
+        "unlabelled": [],
+        "problems": [asdict(problem) for problem in problems],
+        "crowd": {},
+    }
+    work.put(GATHERED, from_value(values))
+    return version
+
+
+def _addresses(tasks: Sequence[Task], found: Survey) -> dict[str, Any]:
+    """Where the pool's images are: all that scoring needs of a task."""
+    return {str(task.id): task.data.get(found.config.image_key) for task in tasks}
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()
+
+
+def stale(context: Context, found: Survey) -> bool:
+    """Whether the current version belongs to labels that the project no longer has."""
+    metadata = metadata_of(context.store, context.store.current())
+    return metadata is not None and tuple(metadata["labels"]) != found.config.labels

@@ -1,0 +1,98 @@
+"""Tasks that came after the order was made are scored at once, so that it never runs dry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ..committees import load
+from ..gathering import Problem
+from ..label_studio import Task
+from ..order import late_score
+from ..pool import prediction, score_pool
+from ..survey import Survey
+from .context import Context
+
+log = logging.getLogger(__name__)
+
+
+def late_tasks(context: Context, found: Survey, version: str) -> list[Task]:
+    """Open tasks that a version's order does not hold."""
+    known = set(context.store.noted(version, "order").get("tasks", []))
+    return [task for task in found.open_tasks() if task.id not in known]
+
+
+def extend(context: Context, found: Survey, version: str) -> int:
+    """Bring a version's order up to date with the tasks there are; how many joined it.
+
+    Late tasks are placed by their uncertainty, behind the selected batch. Raises LabelStudioError,
+    or StoreError if the version cannot be read.
+    """
+    late = late_tasks(context, found, version)
+    if not late:
+        return 0
+    project, store = context.project_id, context.store
+    order = store.noted(version, "order")
+    # After a crash between pushing and noting they have their predictions already.
+    there = context.label_studio.predicted(project, version, [task.id for task in late])
+    lacking = [task for task in late if task.id not in there]
+    _push(context, found, version, lacking, order)
+    joined = [*order.get("tasks", []), *(task.id for task in late)]
+    store.note(version, "order", {**order, "tasks": joined})
+    return len(late)
+
+
+def repair(context: Context, found: Survey, version: str) -> int:
+    """Push again what Label Studio has lost of a version's predictions; how many.
+
+    As after it was restored from a backup. Raises as extend() does.
+    """
+    order = context.store.noted(version, "order")
+    ranks = {task_id: rank for rank, task_id in enumerate(order.get("tasks", []))}
+    held = [task for task in found.open_tasks() if task.id in ranks]
+    counts = context.label_studio.prediction_counts(context.project_id)
+    if counts.get(version, 0) >= len(held):
+        return 0
+    ids = [task.id for task in held]
+    there = context.label_studio.predicted(context.project_id, version, ids)
+    lost = [task for task in held if task.id not in there]
+    scores = {task.id: ranks[task.id] / len(ranks) for task in lost}
+    _push(context, found, version, lost, order, scores)
+    return len(lost)
+
+
+def _push(
+    context: Context,
+    found: Survey,
+    version: str,
+    tasks: Sequence[Task],
+    order: dict[str, Any],
+    ranks: dict[int, float] | None = None,
+) -> None:
+    if not tasks:
+        return
+    settings = context.settings
+    # Without a draft a task goes last: it must not displace the selected batch.
+    scores = {task.id: 1.0 for task in tasks}
+    drafts = {}
+    if context.store.metadata(version)["training"]:
+        committee = load(context.store, version, found.config.labels, settings.device)
+        problems: list[Problem] = []
+        pool = score_pool(
+            context.label_studio, committee, tasks, found.config, problems, context.progress
+        )
+        drafts = dict(pool.drafts)
+        for task_id, value in zip(pool.task_ids.tolist(), pool.uncertainty, strict=True):
+            scores[task_id] = late_score(
+                float(value), order.get("quantiles", []), order.get("first_free_score", 0.0)
+            )
+    scores |= ranks or {}
+    pushed = context.label_studio.push_predictions(
+        context.project_id,
+        (prediction(version, t.id, scores[t.id], drafts, found.config) for t in tasks),
+        settings.push_chunk,
+        settings.push_pause_s,
+    )
+    if pushed.refused:
+        log.warning("project %d: Label Studio refuses %s", context.project_id, pushed.refused)

@@ -1,0 +1,127 @@
+"""A look at a project: repair and extend its order at once, and say whether a round is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ..label_studio import LabelStudioError
+from ..store import StoreError, is_version
+from ..survey import Seen, Survey, survey
+from .begin import stale
+from .context import Context, metadata_of, seen_by
+from .extend import extend, repair
+
+_CHANGING_HANDS = 5
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look found and did."""
+
+    found: Survey
+    due: bool
+    added: int  # tasks that joined the order
+
+    @property
+    def why(self) -> str:
+        """One word for the log."""
+        return "due" if self.due else "extended" if self.added else "nothing"
+
+
+def look(context: Context, busy: bool = False, running: Seen | None = None) -> Looked:
+    """Survey a project, bring its order up to date with its tasks; is a round due?
+
+    While a round is made (`busy`) only labels beyond those it trains with, `running`, call for
+    another; before it has read them, none does. Raises LabelStudioError, MaskError, StoreError.
+    """
+    store = context.store
+    found = survey(context.label_studio, context.project_id, context.settings)
+    store.keep_sides(found.division.sides)
+    current = store.current()
+    if current is None:
+        _refuse_lost_store(context)
+    metadata = metadata_of(store, current)
+    # None that can be served: there is none, it is of other labels, or it cannot be read any more.
+    usable = current is not None and metadata is not None and not stale(context, found)
+    added = 0
+    if current is not None and usable:
+        added = extend(context, found, current)
+        repair(context, found, current)
+        _serve(context)
+    if busy:
+        due = running is not None and found.due(running, context.settings)
+    elif current is not None and usable and metadata is not None:
+        # After a rollback: the labels there were then.
+        seen = seen_by(store.noted(current, "kept") or metadata)
+        due = _due(context, found, metadata, seen)
+    else:
+        due = bool(found.tasks)
+    return Looked(found, due, added)
+
+
+def _serve(context: Context) -> None:
+    """Make Label Studio follow the current version, whoever set it to something else."""
+    for _ in range(_CHANGING_HANDS):
+        # Read each time: a round that ends meanwhile must not be taken back.
+        current = context.store.current()
+        project = context.label_studio.project(context.project_id)
+        if current is None or project.get("model_version") == current:
+            return
+        try:
+            context.label_studio.serve_order_of(context.project_id, current)
+        except LabelStudioError as error:
+            if error.status != 400:  # it has no prediction of the version: no task is open
+                raise
+            return
+
+
+def _refuse_lost_store(context: Context) -> None:
+    """Begin nothing in an empty store if Label Studio follows a version: it was not always empty.
+
+    Raises StoreError.
+    """
+    followed = str(context.label_studio.project(context.project_id).get("model_version") or "")
+    if is_version(followed):
+        raise StoreError(
+            f"Label Studio follows {followed}, but the store holds no version: is its folder "
+            "mounted, is its address right? If it is lost for good, press Start training"
+        )
+
+
+def _due(context: Context, found: Survey, metadata: Mapping[str, Any], seen: Seen) -> bool:
+    settings = context.settings
+    if found.due(seen, settings):
+        return True
+    age_s = _age_s(metadata.get("gathered_at"))
+    if settings.round_after_s and age_s >= settings.round_after_s:
+        return found.due(seen, settings, after=1)
+    half = max(1, settings.due_after // 2)
+    if settings.ahead and found.due(seen, settings, after=half):
+        return _left_of_batch(context, found) <= _labelled_meanwhile(context, found, seen, age_s)
+    return False
+
+
+def _left_of_batch(context: Context, found: Survey) -> int:
+    """Slices of the selected batch that nobody has labelled yet."""
+    current = context.store.current()
+    selected = set(context.store.noted(current, "order").get("selected", [])) if current else set()
+    return sum(t.id in selected and t.annotations == 0 for t in found.open_tasks())
+
+
+def _labelled_meanwhile(context: Context, found: Survey, seen: Seen, age_s: float) -> float:
+    """Labels to be expected while a round is made: today's pace times the last round's duration."""
+    current = context.store.current()
+    outcome = context.store.noted(current, "round") if current else {}
+    if not outcome.get("train_s") or age_s <= 0:
+        return 0.0
+    duration_s = sum(outcome[name] for name in ("train_s", "score_s", "select_s", "reorder_s"))
+    return found.fresh(seen) / age_s * float(duration_s)
+
+
+def _age_s(moment: str | None) -> float:
+    if not moment:
+        return 0.0
+    return (datetime.now(timezone.utc) - datetime.fromisoformat(moment)).total_seconds()

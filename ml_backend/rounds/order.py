@@ -1,0 +1,267 @@
+"""Steps that reorder: score the pool in shards, select, push the order, and switch to it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..committees import load
+from ..gathering import Problem
+from ..label_studio import LabelStudioError
+from ..learning.strategies import descriptor_type
+from ..masks import BrushConfig
+from ..order import Ids, quantiles, rank_scores
+from ..pool import Draft, ScoredPool, prediction, queue, score_pool, select, unscored
+from ..store import Work
+from ..survey import survey
+from .artefacts import from_arrays, from_drafts, from_value, to_arrays, to_drafts, to_value
+from .begin import SELECTED
+from .context import Context, Gathered, artefact
+from .extend import extend
+from .graph import descriptors_name, drafts_name, shard_name
+from .train import LABELLED, config_of, tasks_of
+
+log = logging.getLogger(__name__)
+
+ORDER = "order"
+ADJUDICATE_TAB = "Adjudicate"
+_REFUSED = "Label Studio refuses its draft: was the label config changed during the round?"
+_CATCHING_UP = 3  # tasks may be imported while others are caught up with
+
+
+def score(context: Context, gathered: Gathered, index: int) -> None:
+    """Score one shard of the pool; drafts are kept beside the scores."""
+    work = context.store.work(gathered.version)
+    committee = load(context.store, gathered.version, gathered.labels, context.settings.device)
+    problems: list[Problem] = []
+    pool = score_pool(
+        context.label_studio,
+        committee,
+        tasks_of(context, gathered, list(gathered.plan.shards[index])),
+        config_of(gathered),
+        problems,
+        context.progress,
+    )
+    work.put(drafts_name(index), from_drafts(pool.drafts))
+    work.put(f"problems-{index}", from_value([asdict(problem) for problem in problems]))
+    work.put(descriptors_name(index), from_arrays({"descriptors": pool.descriptors}))
+    work.put(shard_name(index), from_arrays(pool.scores()))
+
+
+def order(context: Context, gathered: Gathered, index: int) -> None:
+    """Select, push drafts and scores, the first to be served first; then switch to the version.
+
+    The order is chosen once and kept: repeated, the step pushes what Label Studio still lacks.
+    """
+    store, version, settings = context.store, gathered.version, context.settings
+    work = store.work(version)
+    chosen = _chosen(context, gathered, work)
+    started = time.time()
+    refused = _push(context, gathered, work, chosen)
+    note = {name: chosen[name] for name in ("tasks", "first_free_score", "quantiles", "selected")}
+    store.note(version, ORDER, note)
+    store.note(version, "readers", gathered.values["crowd"])
+    found = survey(context.label_studio, context.project_id, settings)
+    for _ in range(_CATCHING_UP):
+        # What was imported during the round joins before anybody is served this order.
+        if not extend(context, found, version):
+            break
+        found = survey(context.label_studio, context.project_id, settings)
+    outcome = _outcome(context, gathered, work, chosen, started)
+    outcome["problems"] += [asdict(Problem(task_id, _REFUSED)) for task_id in refused]
+    store.note(version, "round", outcome)
+    # The pointer first: a look in between makes Label Studio follow it, not the version before.
+    store.point_to(version)
+    if chosen["tasks"] or found.open_tasks():
+        context.label_studio.serve_order_of(context.project_id, version)
+    _tidy(context, gathered)
+
+
+def _chosen(context: Context, gathered: Gathered, work: Work) -> dict[str, Any]:
+    """The order: from the work area if it was chosen already, else chosen and kept there."""
+    kept = work.get(ORDER)
+    if kept is not None:
+        return dict(to_value(kept))
+    started = time.time()
+    # Read anew: what was labelled while the committee trained is no candidate any more.
+    found = survey(context.label_studio, context.project_id, context.settings)
+    if gathered.plan.groups:
+        shards = [
+            to_arrays(artefact(work, shard_name(index)))
+            for index in range(len(gathered.plan.shards))
+        ]
+        pool = ScoredPool.of_scores(shards)
+        labelled = None
+        if LABELLED in work.names():
+            labelled = to_arrays(artefact(work, LABELLED))["descriptors"]
+        selected = select(
+            found,
+            pool,
+            context.settings,
+            read=lambda ids: _descriptors(work, shards, ids),
+            labelled=labelled,
+            seed=context.seed(gathered.version),
+        )
+    else:
+        selected, readable = to_value(artefact(work, SELECTED))
+        open_now = {task.id for task in found.open_tasks()}
+        selected = [task_id for task_id in selected if task_id in open_now]
+        pool = unscored(readable)
+    tasks = queue(found, pool, selected)
+    batch = set(selected)
+    last = max((rank for rank, task in enumerate(tasks) if task in batch), default=-1) + 1
+    chosen = {
+        "tasks": tasks,
+        "selected": selected,
+        "first_free_score": last / len(tasks) if tasks else 0.0,
+        "quantiles": quantiles(pool.uncertainty.tolist()) if gathered.plan.groups else [],
+        "wanted": tasks[: context.settings.k],
+        "select_s": time.time() - started,
+    }
+    work.put(ORDER, from_value(chosen))
+    return chosen
+
+
+def _descriptors(
+    work: Work, shards: Sequence[Mapping[str, npt.NDArray[Any]]], task_ids: Ids
+) -> npt.NDArray[np.floating[Any]]:
+    """Descriptors of some tasks, (R, D), read shard by shard: a large pool's do not fit."""
+    place = {int(task_id): index for index, task_id in enumerate(task_ids)}
+    rows: npt.NDArray[np.floating[Any]] | None = None
+    for index, shard in enumerate(shards):
+        wanted = [n for n, i in enumerate(shard["task_ids"].tolist()) if i in place]
+        if not wanted:
+            continue
+        found = to_arrays(artefact(work, descriptors_name(index)))["descriptors"][wanted]
+        if rows is None:
+            kind = descriptor_type(len(task_ids), found.shape[1])
+            rows = np.zeros((len(task_ids), found.shape[1]), dtype=kind)
+        rows[[place[int(i)] for i in shard["task_ids"][wanted]]] = found
+    return np.zeros((0, 1), np.float32) if rows is None else rows
+
+
+def _push(context: Context, gathered: Gathered, work: Work, chosen: Mapping[str, Any]) -> list[int]:
+    """Push what Label Studio lacks of the order; the tasks whose prediction it refuses."""
+    settings, version = context.settings, gathered.version
+    tasks = chosen["tasks"]
+    if not tasks:
+        return []
+    there = context.label_studio.predicted(context.project_id, version, tasks)
+    drafts = _first_drafts(gathered, work, tasks[: settings.drafts_ahead])
+    project = context.label_studio.project(context.project_id)
+    # As it is now: what belongs to an older one would be refused.
+    config = BrushConfig.parse(str(project["label_config"]))
+    ranked = zip(tasks, rank_scores(len(tasks)), strict=True)
+    lacking = [(task, score) for task, score in ranked if task not in there]
+    pushed = context.label_studio.push_predictions(
+        context.project_id,
+        # Encoded one by one: full masks of a large pool do not fit in memory.
+        (prediction(version, task, score, drafts, config) for task, score in lacking),
+        settings.push_chunk,
+        settings.push_pause_s,
+        on_pushed=lambda done: context.progress("push", done, len(lacking)),
+    )
+    return pushed.refused
+
+
+def _first_drafts(gathered: Gathered, work: Work, first: Sequence[int]) -> dict[int, Draft]:
+    wanted = set(first)
+    drafts: dict[int, Draft] = {}
+    for index in range(len(gathered.plan.shards)):
+        kept = to_drafts(artefact(work, drafts_name(index)))
+        drafts.update((task, draft) for task, draft in kept.items() if task in wanted)
+    return drafts
+
+
+def _outcome(
+    context: Context,
+    gathered: Gathered,
+    work: Work,
+    chosen: Mapping[str, Any],
+    started: float,
+) -> dict[str, Any]:
+    values, version = gathered.values, gathered.version
+    seconds = _seconds(work)
+    problems = list(values["problems"])
+    for index in range(len(gathered.plan.shards)):
+        problems += to_value(work.get(f"problems-{index}") or b"[]")
+    return {
+        "did": "trained" if gathered.plan.groups else "ordered",
+        "version": version,
+        "gathered_at": values["gathered_at"],
+        "labelled": len(values["training_tasks"]),
+        "evaluated_on": len(values["evaluation_tasks"]),
+        "held_out_unit": values["held_out_unit"],
+        "quality": context.store.metadata(version)["quality"],
+        "wanted": chosen["wanted"],
+        "train_s": _span(seconds, ("encode", "train", "further", "publish")),
+        "score_s": _span(seconds, ("score",)),
+        "select_s": chosen["select_s"],
+        "reorder_s": time.time() - started,
+        "seconds": seconds,
+        "problems": problems,
+    }
+
+
+def _seconds(work: Work) -> dict[str, list[float]]:
+    """When each step began and ended, Unix time."""
+    spans = {}
+    for name in sorted(work.names()):
+        if name.startswith("seconds-"):
+            content = work.get(name)
+            if content is not None:
+                spans[name.removeprefix("seconds-")] = json.loads(content)
+    return spans
+
+
+def _span(seconds: Mapping[str, Sequence[float]], kinds: Sequence[str]) -> float:
+    """From the first of these steps' begin to the last one's end."""
+    spans = [span for name, span in seconds.items() if name.split("-")[0] in kinds]
+    return max(s[1] for s in spans) - min(s[0] for s in spans) if spans else 0.0
+
+
+def _tidy(context: Context, gathered: Gathered) -> None:
+    """What the new version leaves behind; a failure here harms nothing, the next round tidies."""
+    store, settings = context.store, context.settings
+    adjudicate = gathered.values["crowd"].get("adjudicate")
+    try:
+        if adjudicate is not None:
+            context.label_studio.show_tab(context.project_id, ADJUDICATE_TAB, adjudicate)
+    except LabelStudioError as error:
+        log.warning("project %d: no tab was made: %s", context.project_id, error)
+    if settings.keep_versions:
+        store.retain(settings.keep_versions)
+    for version in store.works():
+        store.work(version).clear()
+
+
+def clean_predictions(context: Context, at_most: int) -> int:
+    """Remove some predictions of versions older than those that are to stay; how many.
+
+    Of slices without a label alone: of the others Label Studio would say that they have changed.
+    Raises LabelStudioError.
+    """
+    store, server = context.store, context.label_studio
+    current = store.current()
+    held = server.prediction_counts(context.project_id)
+    older = [v for v in store.versions() if v in held and v != current]
+    older = older[: max(0, len(older) - context.settings.keep_predictions)]
+    unlabelled: set[int] | None = None
+    removed = 0
+    for version in older:
+        if unlabelled is None:
+            listed = server.tasks(context.project_id)
+            unlabelled = {task.id for task in listed if not task.annotations and not task.skipped}
+        removed += server.delete_predictions(
+            context.project_id, version, at_most=at_most - removed, task_ids=unlabelled
+        )
+        if removed >= at_most:
+            break
+    return removed

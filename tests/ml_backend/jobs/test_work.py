@@ -1,0 +1,166 @@
+"""The whole loop through queues and workers, with a project in memory in Label Studio's place."""
+
+import pytest
+
+from ml_backend.jobs import HEAVY, QUICK
+from ml_backend.jobs.work import advance_all_job, reconcile_job
+from ml_backend.store import Store
+from tests.ml_backend.projects import Project, in_place_of_label_studio, sides
+
+
+@pytest.fixture
+def store(settings):
+    return Store(settings.store_root, 1)
+
+
+@pytest.fixture
+def project(jobs, store, monkeypatch):
+    made = Project()
+    store.keep_sides(sides(made))
+    with in_place_of_label_studio(monkeypatch, made):
+        yield made
+
+
+def label(project, indices):
+    project.annotate(indices)
+
+
+def test_a_look_starts_the_first_order_and_labels_start_a_round(jobs, project, store, work_off):
+    jobs.request_look(1)
+    work_off()
+    first = store.current()
+    assert first == project.served
+    assert jobs.latest(1)["result"]["did"] == "ordered"
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off()
+    status = jobs.latest(1)
+    assert status["job_status"] == "finished" and status["result"]["did"] == "trained"
+    assert store.current() == project.served == status["result"]["version"] != first
+
+
+def test_too_few_labels_start_nothing_but_start_training_does(jobs, project, store, work_off):
+    label(project, [*project.data.test[:2], 0, 1])
+    jobs.request_look(1)
+    work_off()
+    assert jobs.latest(1)["result"]["did"] == "trained"  # the first: there was no order yet
+    before = store.current()
+    label(project, [2])
+    jobs.request_look(1)
+    work_off()
+    assert store.current() == before
+    name = jobs.request_round(1, force=True)
+    work_off()
+    assert jobs.status(name)["result"]["did"] == "trained"
+    assert store.current() != before
+
+
+def test_forced_without_anything_new_a_round_does_nothing(jobs, project, store, work_off):
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off()
+    name = jobs.request_round(1, force=True)
+    work_off()
+    assert jobs.status(name)["result"]["did"] == "nothing"
+
+
+def test_a_round_goes_on_after_redis_came_back_empty(jobs, project, store, work_off, waiting):
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=2)  # gathered, and the members trained
+    (version,) = store.works()
+    weights = store.work(version).get("member-0")
+    assert weights
+    jobs.redis.flushall()
+    reconcile_job()
+    work_off()
+    assert store.current() == project.served == version
+    from safetensors.torch import load
+
+    kept = load(weights)
+    assert all((kept[name] == tensor).all() for name, tensor in store.states(version)[0].items())
+
+
+def test_what_a_killed_step_left_is_taken_up_by_the_timer(jobs, project, store, work_off):
+    from rq import Queue
+
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=1)
+    # The worker dies with the job it had just taken.
+    queue = Queue(HEAVY, connection=jobs.redis)
+    for job in queue.get_jobs():
+        jobs.redis.hset(job.key, "enqueued_at", "2020-01-01T00:00:00.000000Z")
+    jobs.redis.delete(queue.key)
+    work_off()
+    assert store.current() is None
+    advance_all_job()
+    work_off()
+    assert store.current() == project.served
+
+
+@pytest.mark.parametrize("lost", ["training", "gathered", "member-0", "evaluation"])
+def test_a_lost_artefact_sends_the_round_back_and_it_ends(
+    jobs, project, store, work_off, settings, lost
+):
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=2)
+    for path in settings.store_root.rglob(f"*/{lost}*"):
+        path.unlink()
+    work_off()
+    assert store.current() == project.served
+    assert jobs.latest(1)["job_status"] == "finished"
+
+
+def test_several_workers_get_the_members_apart(jobs, project, store, work_off, monkeypatch):
+    monkeypatch.setattr("ml_backend.jobs.queue.Jobs.workers", lambda self: 2)
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=1)
+    from rq import Queue
+
+    steps = [job.args[-1] for job in Queue(HEAVY, connection=jobs.redis).get_jobs()]
+    assert steps == ["train-0", "train-1"]
+    assert jobs.latest(1)["step"] in ("gather", "train")
+    work_off()
+    assert store.current() == project.served
+
+
+def test_labels_made_during_a_round_start_the_next_one(jobs, project, store, work_off):
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=2)
+    label(project, [3, 4, 5])
+    jobs.request_look(1)
+    work_off(QUICK)
+    assert jobs.state(1).waits
+    work_off()
+    assert len(store.metadata(store.current())["training_tasks"]) == 6
+    assert len([v for v in store.versions() if store.metadata(v)["training_tasks"]]) == 2
+
+
+def test_a_full_disk_fails_the_round_in_words_and_the_next_one_finishes(
+    jobs, project, store, work_off, settings
+):
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=1)
+    root = settings.store_root / "projects"
+    away = root.rename(root.with_name("away"))
+    root.write_text("a file where the folder was")
+    work_off()
+    assert jobs.latest(1)["job_status"] == "failed"
+    assert jobs.latest(1)["error"]
+    root.unlink()
+    away.rename(root)
+    name = jobs.request_round(1)
+    work_off()
+    assert jobs.status(name)["job_status"] == "finished"
+    assert store.current() == project.served

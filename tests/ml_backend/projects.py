@@ -1,0 +1,81 @@
+"""Small labelled projects in memory, for the loop without a Label Studio."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image
+
+from bench.active_learning.data import LabelledData, Slice
+from bench.active_learning.project import InMemoryProject
+from ml_backend.learning.held_out import Side
+
+SIDE = 16
+
+
+def blob(number):
+    """A slice with one bright disc, and its label map."""
+    generator = np.random.default_rng(number)
+    y, x, radius = generator.uniform(5, 11), generator.uniform(5, 11), generator.uniform(2, 4)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    inside = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+    image = (generator.normal(60, 10, (SIDE, SIDE)) + inside * 80).clip(0, 255).astype(np.uint8)
+    return image, inside.astype(np.uint8)
+
+
+def png(image):
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "png")
+    return stream.getvalue()
+
+
+def slices(count=16, held_out=4):
+    """The last `held_out` of `count` slices are of patients that are held out."""
+    made = []
+    for number in range(count):
+        image, label_map = blob(number)
+        made.append(
+            Slice(
+                name=f"s{number}",
+                content=png(image),
+                label_map=label_map,
+                patient=f"p{number}",
+                position_mm=None,
+                test=number >= count - held_out,
+            )
+        )
+    return LabelledData("blobs", ("disc",), made)
+
+
+class Project(InMemoryProject):
+    """A project whose tasks, label config and order tests may look at and change."""
+
+    def __init__(self, data=None):
+        super().__init__(data or slices())
+
+    @property
+    def served(self):
+        """The version that Label Studio follows."""
+        return self._served
+
+    def scores(self, version):
+        """Scores by task id that were pushed for a version."""
+        return self._predictions.get(version, {})
+
+    def __exit__(self, *exception):
+        pass
+
+
+def sides(project):
+    return {
+        piece.patient: Side.HELD_OUT if piece.test else Side.TRAINING
+        for piece in project.data.slices
+    }
+
+
+@contextmanager
+def in_place_of_label_studio(monkeypatch, project):
+    """What workers open is this project."""
+    monkeypatch.setattr("ml_backend.jobs.work.LabelStudio.of", lambda settings: project)
+    yield project

@@ -1,0 +1,307 @@
+"""Rounds step by step, with a project in memory in Label Studio's place."""
+
+from dataclasses import replace
+
+import pytest
+
+from ml_backend.rounds import Context, RoundError, begin, look, next_steps, run_round, run_step
+from ml_backend.rounds.rollback import roll_back
+from ml_backend.settings import Settings
+from ml_backend.store import Store, StoreError
+from tests.ml_backend.projects import Project, sides
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        data_dir=tmp_path,
+        device="cpu",
+        k=3,
+        K=6,
+        members=2,
+        width=4,
+        scales=2,
+        side_px=16,
+        steps=3,
+        batch_size=2,
+        evaluation_slices=2,
+        shard_slices=5,
+        push_pause_s=0,
+    )
+
+
+@pytest.fixture
+def project(settings):
+    project = Project()
+    Store(settings.store_root, 1).keep_sides(sides(project))
+    return project
+
+
+@pytest.fixture
+def store(settings):
+    return Store(settings.store_root, 1)
+
+
+def context(settings, project, **more):
+    return Context.of(settings, project, 1, **more)
+
+
+def evaluated(project):
+    """Annotate two held-out slices."""
+    project.annotate(project.data.test[:2])
+
+
+def steps_to_the_end(settings, project, version, **more):
+    """Every step in a context of its own, as workers do it; their names."""
+    done = []
+    while steps := next_steps(Store(settings.store_root, 1), version):
+        for step in steps:
+            run_step(context(settings, project, **more), version, step)
+            done.append(step.name)
+    return done
+
+
+def test_before_any_label_there_is_an_order_alone(settings, project, store):
+    outcome = run_round(settings, project, 1)
+    assert outcome["did"] == "ordered"
+    version = store.current()
+    assert project.served == version
+    assert len(project.scores(version)) == 16
+    first = sorted(project.scores(version), key=project.scores(version).get)
+    assert {i - 1 for i in first[:2]} <= set(project.data.test)  # evaluation slices come first
+    assert run_round(settings, project, 1)["did"] == "nothing"
+
+
+def test_labels_make_a_version_whose_selected_batch_is_served_first(settings, project, store):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    outcome = run_round(settings, project, 1)
+    assert outcome["did"] == "trained"
+    assert outcome["labelled"] == 3 and outcome["evaluated_on"] == 2
+    note = store.noted(outcome["version"], "order")
+    assert outcome["wanted"] == note["tasks"][:3] == note["selected"]
+    assert [i + 1 for i in project.next_slices(3)] == outcome["wanted"]
+    assert store.works() == []
+    assert run_round(settings, project, 1)["did"] == "nothing"
+
+
+def test_a_round_in_pieces_by_several_workers_makes_the_same_version(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    together = Project()
+    together.annotate([*together.data.test[:2], 0, 1, 2])
+    other = replace(settings, data_dir=settings.data_dir / "other")
+    Store(other.store_root, 1).keep_sides(sides(together))
+    run_round(other, together, 1, force=True)
+
+    version = begin(context(settings, project, workers=2))
+    names = steps_to_the_end(settings, project, version)
+    assert names == ["train-0", "train-1", "publish", "score-0", "score-1", "score-2", "order"]
+    assert Store(other.store_root, 1).current() == version
+    assert project.scores(version) == together.scores(version)
+    import torch
+
+    for one, two in zip(
+        store.states(version), Store(other.store_root, 1).states(version), strict=True
+    ):
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_every_step_can_be_done_twice(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    assert begin(context(settings, project)) == version
+    while steps := next_steps(store, version):
+        for step in steps:
+            run_step(context(settings, project), version, step)
+            if step.kind != "order":
+                run_step(context(settings, project), version, step)
+    assert project.served == store.current() == version
+    assert begin(context(settings, project)) is None  # nothing has changed since
+
+
+@pytest.mark.parametrize("lost", ["member-1", "training", "shard-0", "drafts-1", "gathered"])
+def test_what_is_lost_of_a_round_is_made_again(settings, project, store, lost):
+    """Lost or damaged artefacts send the round back to the step that makes them."""
+    from ml_backend.rounds import ArtefactError
+
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    was_lost = False
+    for _ in range(40):
+        try:
+            steps = next_steps(store, version)
+        except RoundError:
+            assert begin(context(settings, project)) == version
+            continue
+        if not steps:
+            break
+        try:
+            run_step(context(settings, project), version, steps[0])
+        except (ArtefactError, RoundError):
+            # What gather made is made by gathering again; the advance does the same.
+            assert begin(context(settings, project)) == version
+        there = store.work(version).names()
+        if not was_lost and lost in there and steps[0].kind != "order":
+            was_lost = True
+            (path,) = settings.store_root.rglob(f"*/{lost}*")
+            path.unlink()
+    assert was_lost
+    assert project.served == store.current() == version
+
+
+def test_until_the_last_step_label_studio_follows_the_old_version(
+    settings, project, store, monkeypatch
+):
+    run_round(settings, project, 1)
+    before = store.current()
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    while (steps := next_steps(store, version)) and steps[0].kind != "order":
+        run_step(context(settings, project), version, steps[0])
+        assert project.served == store.current() == before
+    # The last step dies between pushing and switching.
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "point_to", died)
+        with pytest.raises(KeyboardInterrupt):
+            run_step(context(settings, project), version, steps[0])
+    assert project.served == store.current() == before
+    pushed = dict(project.scores(version))
+    project.annotate([5])  # the order was chosen already: it stays as it is
+    run_step(context(settings, project), version, steps[0])
+    assert project.served == store.current() == version
+    assert project.scores(version) == pushed
+
+
+def died(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_look_finishes_a_switch_that_died_half_way(settings, project, store, monkeypatch):
+    run_round(settings, project, 1)
+    before = store.current()
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "serve_order_of", died)
+        with pytest.raises(KeyboardInterrupt):
+            run_round(settings, project, 1)
+    assert project.served == before != store.current()
+    look(context(settings, project))
+    assert project.served == store.current()
+
+
+def test_an_empty_store_is_not_begun_in_where_label_studio_follows_a_version(
+    settings, project, store
+):
+    """As when the folder is not mounted: another project would be made in its place."""
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    away = settings.store_root.rename(settings.store_root.with_name("away"))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="mounted"):
+            look(context(settings, project))
+    assert store.versions() == []
+    for leaf in (*settings.store_root.rglob("*.json"),):
+        leaf.unlink()
+    import shutil
+
+    shutil.rmtree(settings.store_root, ignore_errors=True)
+    away.rename(settings.store_root)
+    assert look(context(settings, project)).due
+
+
+def test_a_store_that_is_lost_for_good_can_be_begun_anew_by_hand(settings, project, store):
+    import shutil
+
+    run_round(settings, project, 1)
+    shutil.rmtree(settings.store_root)
+    store.keep_sides(sides(project))
+    assert run_round(settings, project, 1, force=True)["did"] == "ordered"
+    assert project.served == store.current()
+
+
+def test_what_is_labelled_while_the_committee_trains_is_not_selected(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    while (steps := next_steps(store, version)) and steps[0].kind != "order":
+        run_step(context(settings, project), version, steps[0])
+    meanwhile = [3, 4, 5, 6]
+    project.annotate(meanwhile)
+    run_step(context(settings, project), version, steps[0])
+    tasks = store.noted(version, "order")["tasks"]
+    assert not {i + 1 for i in meanwhile} & set(tasks)
+
+
+def test_labels_of_the_running_round_call_for_no_other(settings, project, store):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    here = context(settings, project)
+    assert look(here).due
+    seen = look(here).found.seen()
+    assert not look(here, busy=True).due  # it has not read them yet
+    assert not look(here, busy=True, running=seen).due
+    project.annotate([3, 4, 5])
+    assert look(here, busy=True, running=seen).due
+
+
+def test_changed_labels_call_for_a_new_version_of_the_new_config(settings, project, store):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    old = run_round(settings, project, 1)["version"]
+    project.label_config = project.label_config.replace("disc", "tumour")
+    outcome = run_round(settings, project, 1)
+    # Nothing that is drawn belongs to a label of the config: only an order can be made.
+    assert outcome["did"] == "ordered"
+    assert store.metadata(outcome["version"])["labels"] == ["tumour"]
+    assert project.served == store.current() == outcome["version"] != old
+
+
+def test_a_project_has_settings_of_its_own(settings, project, store):
+    store.keep_overrides({"k": 2, "K": 4})
+    run_round(settings, project, 1)
+    assert len(store.noted(store.current(), "order")["selected"]) == 2
+    assert context(settings, project).settings.k == 2
+
+
+def test_without_a_usable_label_nothing_can_be_forced(settings, project):
+    run_round(settings, project, 1)
+    with pytest.raises(RoundError, match="label more slices"):
+        run_round(settings, project, 1, force=True)
+
+
+def test_a_rollback_holds_until_labels_come(settings, project, store):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    first = run_round(settings, project, 1)["version"]
+    project.annotate([3, 4, 5])
+    second = run_round(settings, project, 1)["version"]
+    assert second != first
+    roll_back(context(settings, project), first)
+    assert project.served == store.current() == first
+    assert run_round(settings, project, 1)["did"] == "nothing"
+    assert store.current() == first
+    project.annotate([6, 7, 8])
+    third = run_round(settings, project, 1)["version"]
+    assert store.current() == third not in (first, second)
+    with pytest.raises(StoreError, match="no version"):
+        roll_back(context(settings, project), "r0099-abcdef")
+
+
+def test_a_version_that_cannot_be_read_is_replaced(settings, project, store):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = run_round(settings, project, 1)["version"]
+    for path in settings.store_root.rglob(f"versions/{version}/*"):
+        path.write_bytes(b"{")
+    assert look(context(settings, project)).due
