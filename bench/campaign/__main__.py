@@ -1,0 +1,5 @@
+"""``python -m bench.campaign``."""
+
+from . import main
+
+raise SystemExit(main())
