@@ -52,8 +52,8 @@ def main() -> int:
         return 2
     wants_help = any(argument in ("-h", "--help") for argument in rest)
     try:
-        alone = command in ("demo", "test") and not wants_help
-        ensure(QUORUM, *([LABEL_STUDIO_ENVIRONMENT] if alone else []))
+        alone = command in ("demo", "test") or (command == "bench" and rest[:1] in _LIVE_BENCHES)
+        ensure(QUORUM, *([LABEL_STUDIO_ENVIRONMENT] if alone and not wants_help else []))
     except SetupError as error:
         print(f"quorum: {error}", file=sys.stderr)
         return 1
@@ -142,6 +142,9 @@ _BENCHES = {
     "storm": "bench.storm",
     "faults": "bench.faults",
 }
+
+# Those that start a Label Studio of their own.
+_LIVE_BENCHES = (["crowd"], ["storm"], ["faults"])
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,

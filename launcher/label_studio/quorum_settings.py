@@ -2,7 +2,8 @@
 
 Label Studio locks a task's row while it hands the task out (select_for_update), which SQLite, the
 demo's database, does not have: two annotators who ask within the same few milliseconds get the same
-task. With PostgreSQL none of this is needed. This file runs in Label Studio's environment, not in
+task. It also lets nobody write while one does: with a write-ahead log nobody waits to read, and who
+wants to write waits instead of being refused. With PostgreSQL none of this is needed. This file runs in Label Studio's environment, not in
 Quorum's, and must import nothing of Quorum.
 """
 
@@ -11,7 +12,16 @@ import threading
 # The base first: Label Studio asks for settings while its own are still being read.
 from core.settings.base import *  # noqa: F403
 from label_studio.core.settings.label_studio import *  # noqa: F403
+from label_studio.core.settings.label_studio import DATABASES as _DATABASES
 from label_studio.core.settings.label_studio import MIDDLEWARE as _MIDDLEWARE
+
+DATABASES = _DATABASES
+if "sqlite3" in DATABASES["default"]["ENGINE"]:
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        timeout=30,
+        init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        transaction_mode="IMMEDIATE",
+    )
 
 MIDDLEWARE = [*_MIDDLEWARE, "quorum_settings.one_task_at_a_time"]
 

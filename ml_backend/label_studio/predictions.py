@@ -171,7 +171,12 @@ class Predictions(Reading):
         for task_id in self.holding(project_id, version):
             if task_ids is not None and task_id not in task_ids:
                 continue
-            listed = self._json("GET", "/api/predictions/", params={"task": task_id})
+            try:
+                listed = self._json("GET", "/api/predictions/", params={"task": task_id})
+            except LabelStudioError as error:
+                if error.status not in (400, 404):
+                    raise
+                continue  # the task was deleted meanwhile
             for raw in listed:
                 if raw["model_version"] != version:
                     continue

@@ -1,0 +1,6 @@
+"""Run as ``python -m bench.crowd``."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
