@@ -24,7 +24,7 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-_NICENESS = 5  # of training on the CPUs that Label Studio and the backend answer from
+_NICENESS = 10  # of training on the CPUs that Label Studio and the backend answer from
 
 
 def main() -> int:
@@ -37,7 +37,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each image otherwise
+    for chatty in ("httpx", "rq.cron"):  # a line for each image, and for each tick of the timers
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = Settings.from_environment()
     if arguments.attendant:
         if os.fork() == 0:

@@ -3,8 +3,8 @@
 Label Studio locks a task's row while it hands the task out (select_for_update), which SQLite, the
 demo's database, does not have: two annotators who ask within the same few milliseconds get the same
 task. It also lets nobody write while one does: with a write-ahead log nobody waits to read, and who
-wants to write waits instead of being refused. With PostgreSQL none of this is needed. This file runs in Label Studio's environment, not in
-Quorum's, and must import nothing of Quorum.
+wants to write waits instead of being refused. With PostgreSQL none of this is needed. This file
+runs in Label Studio's environment, not in Quorum's, and must import nothing of Quorum.
 """
 
 import threading

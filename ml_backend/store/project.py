@@ -141,10 +141,13 @@ class Store:
             ) from None
 
     def keep_sides(self, sides: Mapping[str, Side]) -> None:
-        """Remember the division before anything is trained by it."""
-        if sides == self.sides():
+        """Remember the division before anything is trained by it; nobody who stands is moved."""
+        kept = self.sides()
+        # A look and a round may each have met patients that the other has not.
+        merged = {**sides, **kept}
+        if merged == kept:
             return
-        content = json.dumps(dict(sides), indent=0).encode()
+        content = json.dumps(merged, indent=0).encode()
         self._objects.put(f"{self._prefix}/division.json", content)
 
     def overrides(self) -> dict[str, Any]:

@@ -159,3 +159,10 @@ def test_a_store_that_an_earlier_release_wrote_is_read_as_it_is(tmp_path):
     assert store.noted(FIRST, "order") == {"tasks": [3]}
     assert store.sides() == {"anna": Side.TRAINING}
     store.point_to(FIRST)
+
+
+def test_nobody_who_stands_on_a_side_is_moved(store):
+    """A look and a round may each have met a patient that the other has not."""
+    store.keep_sides({"anna": Side.TRAINING})
+    store.keep_sides({"bert": Side.HELD_OUT, "anna": Side.HELD_OUT})
+    assert store.sides() == {"anna": Side.TRAINING, "bert": Side.HELD_OUT}
