@@ -40,7 +40,7 @@ class Row:
 
 
 def ours(planted: Planted, work: Path, many: Path | None) -> tuple[Row, int]:
-    """The importer as a command, with DICOM copies; its row, and how many slices it made.
+    """The importer as a command, with DICOM copies and without: its row, and how many slices.
 
     `many` is a folder for its speed, of which nothing is searched.
     """
@@ -48,11 +48,12 @@ def ours(planted: Planted, work: Path, many: Path | None) -> tuple[Row, int]:
     for folder in (temporary, data):
         folder.mkdir(parents=True)
 
-    def command(source: Path, out: Path, *options: str) -> bytes:
+    def command(source: Path, out: Path, *options: str, copies: bool = True) -> bytes:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "launcher", "import", str(source), "--out", str(out)),
-                *("--key", str(keys / "key"), "--dicom-out", str(out / "dicom"), *options),
+                *("--key", str(keys / "key"), *options),
+                *(["--dicom-out", str(out / "dicom")] if copies else []),
                 *("--quarantine", str(work / "quarantine"), "--burned-in", "off"),
             ],
             cwd=CLONE,
@@ -63,10 +64,12 @@ def ours(planted: Planted, work: Path, many: Path | None) -> tuple[Row, int]:
         return done.stdout + done.stderr
 
     said = command(planted.folder, out)
+    # Without copies another reader takes the headers apart.
+    said += command(planted.folder, work / "bare", copies=False)
     # Again, told as JSON: now all is known already. And dry: what would stay behind, by name.
     said += command(planted.folder, out, "--json")
     said += command(planted.folder, work / "dry", "--dry-run")
-    found = survivors(planted, out, keys, temporary, data, said)
+    found = survivors(planted, out, work / "bare", keys, temporary, data, said)
     try:
         slices = len(json.loads((out / "tasks.json").read_text()))
     except (OSError, ValueError):

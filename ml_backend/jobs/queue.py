@@ -142,6 +142,13 @@ class Jobs:
         except (RedisError, JobsError):
             return None
 
+    def trouble(self, project_id: int) -> str | None:
+        """Why a project could not be looked at the last time, None if it could."""
+        try:
+            return self.state(project_id).trouble
+        except RedisError:
+            return _DOWN
+
     def _round_status(self, project_id: int, number: int) -> dict[str, Any]:
         state = self.state(project_id)
         running = state.running()

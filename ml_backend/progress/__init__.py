@@ -41,9 +41,20 @@ def _figures(project_id: int) -> dict[str, object]:
                 "stopping": metadata.get("stopping"),
             }
         )
+    current = store.current()
+    crowd = store.noted(current, "readers") if current else {}
+    outcome = store.noted(current, "round") if current else {}
+    reasons = {suspect["annotator"]: suspect["reason"] for suspect in crowd.get("suspects", [])}
     return {
         "project_id": project_id,
-        "current": store.current(),
+        "current": current,
         "versions": versions,
         "job": known["jobs"].latest(project_id),
+        "trouble": known["jobs"].trouble(project_id),
+        "annotators": [
+            {**reader, "suspected": reasons.get(reader["annotator"])}
+            for reader in crowd.get("readers", [])
+        ],
+        "adjudicate": crowd.get("adjudicate", []),
+        "problems": outcome.get("problems", []),
     }
