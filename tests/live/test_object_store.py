@@ -77,6 +77,7 @@ def in_a_child(work):
     """Run something in a forked process, as the queue does for a job; its exit status."""
     child = os.fork()
     if not child:
+        signal.alarm(120)  # ends a child that hangs
         try:
             os._exit(0 if work() else 1)
         finally:
