@@ -1,5 +1,7 @@
 """A real Redis, and a project in memory in Label Studio's place."""
 
+import os
+
 import pytest
 from rq import SimpleWorker
 
@@ -32,6 +34,9 @@ def environment(redis_url, tmp_path):
 
 @pytest.fixture
 def settings(environment, monkeypatch):
+    # What the live servers of the same session were started with is none of these tests'.
+    for name in [name for name in os.environ if name.startswith("QUORUM_")]:
+        monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return Settings.from_environment(environment)
