@@ -40,7 +40,7 @@ def _train(settings: Settings, arguments: argparse.Namespace) -> str:
 
 def _cancel(settings: Settings, arguments: argparse.Namespace) -> str:
     Jobs.connect(settings).cancel(arguments.project)
-    return "the running round ends; what it has trained is kept for the next"
+    return "the round ends; what it has trained is kept. None begins by itself for an hour"
 
 
 def _versions(settings: Settings, arguments: argparse.Namespace) -> str:
@@ -60,6 +60,8 @@ def _rollback(settings: Settings, arguments: argparse.Namespace) -> str:
     from .rounds import Context
     from .rounds.rollback import roll_back
 
+    # A round under way would switch to its own version.
+    Jobs.connect(settings).cancel(arguments.project, hold_s=0)
     with LabelStudio.of(settings) as server:
         roll_back(Context.of(settings, server, arguments.project), arguments.version)
     return f"{arguments.version} drafts and orders again, until new labels come"

@@ -11,16 +11,19 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import SimpleWorker, Worker
 
-from .jobs import HEAVY, QUICK, Jobs
+from .jobs import HEAVY, QUICK, Jobs, JobsError
 from .jobs.work import advance_all_job, reconcile_job
 from .settings import Settings
+from .store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +44,12 @@ def main() -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = Settings.from_environment()
     if arguments.attendant:
-        if os.fork() == 0:
+        timers = os.fork()
+        if timers == 0:
             _die_with_parent()
             _run_timers(settings)
-            return 0
+            os._exit(0)
+        threading.Thread(target=_end_without, args=(timers,), daemon=True).start()
         _attend(settings)
         return 0
     # Asking the driver for its GPUs would spoil CUDA for the processes forked from this one.
@@ -70,6 +75,24 @@ class RoundWorker(Worker):
         _die_with_parent()
         super().main_work_horse(*arguments, **more)
 
+    # A Redis that is away for a moment must not end the training of hours that goes on meanwhile.
+
+    def maintain_heartbeats(self, *arguments: Any, **more: Any) -> None:
+        with suppress(RedisError):
+            super().maintain_heartbeats(*arguments, **more)
+
+    def set_current_job_working_time(self, *arguments: Any, **more: Any) -> None:
+        with suppress(RedisError):
+            super().set_current_job_working_time(*arguments, **more)
+
+
+def _end_without(timers: int) -> None:
+    """End if the timers die: whoever starts services again then starts both."""
+    _, status = os.waitpid(timers, 0)
+    if status:
+        log.error("the timers have died: the attendant ends, to be started again")
+        os._exit(1)
+
 
 def _attend(settings: Settings) -> None:
     """Looks and bookkeeping, in one process: they are short, and a fork would cost more."""
@@ -78,8 +101,8 @@ def _attend(settings: Settings) -> None:
             reconcile_job()
             advance_all_job()
             break
-        except RedisError:
-            log.warning("Redis is gone: the attendant waits for it")
+        except (JobsError, RedisError, StoreError) as error:
+            log.warning("the attendant waits: %s", error)
             time.sleep(1)
     SimpleWorker([QUICK], connection=_blocking(settings)).work(logging_level="WARNING")
 

@@ -56,8 +56,9 @@ def _advance_once(jobs: Jobs, state: ProjectState, ended: str | None) -> bool:
     try:
         steps = _ready(jobs, state.project_id, running.get("version"))
     except StoreError as error:
-        _fail(jobs, state, number, str(error))
-        return True
+        # Nothing can be said of the round now; its steps go on, and the timer asks again.
+        state.note(number, error=str(error))
+        return False
     if steps is None:
         # Its work is gone without its having ended: gathering finds what is still there.
         jobs.redis.hdel(f"quorum:project:{state.project_id}:round", "version")

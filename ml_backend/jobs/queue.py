@@ -21,7 +21,8 @@ from .state import ProjectState, known_projects
 
 QUICK = "quorum-quick"  # looks and bookkeeping: seconds, never behind a training
 HEAVY = "quorum"  # steps of rounds
-_LOOK_HELD_S = 30
+_LOOK_HELD_S = 120
+_CANCELLED_S = 3600.0
 _WORK = "ml_backend.jobs.work"
 _DOWN = "Redis cannot be reached: check QUORUM_REDIS_URL"
 
@@ -79,11 +80,14 @@ class Jobs:
             raise JobsError(f"{_DOWN}, then ask again") from None
         return f"round-{project_id}-{number}"
 
-    def cancel(self, project_id: int) -> None:
-        """End the running round, and let none wait. Raises JobsError if Redis is down."""
+    def cancel(self, project_id: int, hold_s: float = _CANCELLED_S) -> None:
+        """End the running round, and let none wait nor begin by itself for some time.
+
+        Raises JobsError if Redis is down.
+        """
         try:
             state = self.state(project_id)
-            state.cancel()
+            state.cancel(hold_s)
             for name, job_id in state.running().items():
                 if name.startswith("job:"):
                     self._stop(job_id)

@@ -95,13 +95,15 @@ class ProjectState:
             "force": int(wanted == b"force"),
             "started": time.time(),
         }
-        self.redis.delete(self._key("cancel"))
+        self.redis.delete(self._key("cancel"), self._key("round"))
         self.redis.hset(self._key("round"), mapping=fields)
         return True
 
     def running(self) -> dict[str, str]:
         """The running round's fields, empty if none runs."""
         fields: dict[Any, Any] = self.redis.hgetall(self._key("round"))
+        if b"number" not in fields:
+            return {}  # ended while a step was noting something of it
         return {name.decode(): value.decode() for name, value in fields.items()}
 
     def note(self, number: int, **fields: str | int | float) -> bool:
@@ -115,11 +117,12 @@ class ProjectState:
         """Count one more attempt of a step; which it is."""
         return int(self.redis.hincrby(self._key("round"), f"attempts:{step}", 1))
 
-    def cancel(self) -> None:
-        """Ask the running round to end, and let none wait."""
+    def cancel(self, hold_s: float) -> None:
+        """Ask the running round to end, let none wait, and none begin by itself for some time."""
         pipeline = self.redis.pipeline(transaction=True)
         pipeline.delete(self._key("wanted"))
         pipeline.set(self._key("cancel"), 1, ex=_KEEP_S)
+        pipeline.set(self._key("not_before"), time.time() + hold_s, ex=_KEEP_S)
         pipeline.execute()
 
     @property

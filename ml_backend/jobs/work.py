@@ -41,7 +41,7 @@ def look_job(project_id: int) -> str:
             with _context(jobs, project_id) as context:
                 running = state.running()
                 looked = look(context, bool(running), _labels_of(context.store, running))
-            state.looked(time.monotonic() - started)
+            state.looked(time.monotonic() - started, looked.trouble)
     except LockedError:
         # The look that holds the lock may have read the tasks before what this one was asked for.
         jobs.request_look(project_id)
@@ -50,6 +50,8 @@ def look_job(project_id: int) -> str:
         log.warning("project %d: %s", project_id, error)
         state.looked(0, str(error))
         return "failed"
+    if looked.more:
+        jobs.request_look(project_id)
     if looked.due and not state.held_back:
         jobs.request_round(project_id)
     return looked.why
@@ -174,9 +176,13 @@ def advance_all_job() -> int:
     count = 0
     for project_id in jobs.projects():
         if jobs.state(project_id).running() or jobs.state(project_id).waits:
-            with suppress(LockedError):
+            try:
                 advance(jobs, project_id)
                 count += 1
+            except LockedError:
+                continue
+            except Exception as error:  # one project's fault must not keep the others waiting
+                log.error("project %d: %s while advancing", project_id, type(error).__name__)
     return count
 
 

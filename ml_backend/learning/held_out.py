@@ -71,8 +71,10 @@ def divide(
     if not sides and len(new) == 1:
         sides[new[0]] = Side.DIVIDED
         new = []
-    lacking = max(1, round(fraction * (len(sides) + len(new)))) - sum(
-        side is Side.HELD_OUT for side in sides.values()
+    # Patients whose slices were all deleted hold nothing out any more.
+    present = {unit.name for unit in units}
+    lacking = max(1, round(fraction * len({*present, *new}))) - sum(
+        side is Side.HELD_OUT and name in present for name, side in sides.items()
     )
     for rank, name in enumerate(new):
         sides[name] = Side.HELD_OUT if rank < lacking else Side.TRAINING

@@ -105,6 +105,12 @@ def run_round(
     if version is None:
         return {"did": "nothing", "version": context.store.current(), "problems": []}
     while steps := next_steps(context.store, version):
-        for step in steps:
-            run_step(context, version, step)
+        try:
+            for step in steps:
+                run_step(context, version, step)
+        except ArtefactError:
+            again = begin(context, force)
+            if again is None:
+                break
+            version = again
     return context.store.noted(version, "round")

@@ -15,6 +15,7 @@ from ..learning.self_supervision import describe, train_encoder
 from ..learning.strategies import cold_start
 from ..learning.training_set import TrainingSet
 from ..readers import adjudicate, readings, suspects, table, weights
+from ..store import Store, StoreError
 from ..survey import Survey, survey
 from .artefacts import from_arrays, from_labelled, from_value
 from .context import GATHERED, Context, RoundError, metadata_of
@@ -85,7 +86,11 @@ def _plan_training(
 ) -> str | None:
     settings, store = context.settings, context.store
     chosen = recipe(settings, found.config.labels)
-    version = store.name_for(fingerprint([training.fingerprint, evaluation.fingerprint, chosen]))
+    made_of = [training.fingerprint, evaluation.fingerprint, chosen]
+    version = store.name_for(fingerprint(made_of))
+    if version == store.current() and not _can_be_read(store, version):
+        # Versions never change: a damaged one is replaced by another of the same labels.
+        version = store.name_for(fingerprint([*made_of, "instead of", version]))
     if version == store.current() and store.noted(version, "order"):
         # What seemed to have changed has not: it must not call for a round again.
         seen = {str(task_id): list(value) for task_id, value in found.seen().items()}
@@ -93,7 +98,9 @@ def _plan_training(
         return None
     learn = training_settings(settings)
     tasks = found.open_tasks()
-    unlabelled = [task.id for task in tasks if task.annotations == 0][:_UNLABELLED]
+    out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
+    free = [task.id for task in tasks if task.annotations == 0 and not out[task.id]]
+    unlabelled = free[:_UNLABELLED]
     plan = Plan(
         version,
         grouped(settings.members, context.workers),
@@ -168,8 +175,11 @@ def _plan_order(
     version = store.name_for(
         fingerprint(["order", list(found.config.labels), [task.id for task in found.open_tasks()]])
     )
-    if version == store.current() and store.noted(version, "order"):
+    readable = version != store.current() or metadata_of(store, version) is not None
+    if version == store.current() and readable and store.noted(version, "order"):
         return None
+    if not readable:
+        version = store.name_for(fingerprint(["order", "instead of", version]))
     read = list(read_images(context.label_studio, candidates, found.config, problems))
     selected: list[int] = []
     if read:
@@ -199,6 +209,15 @@ def _plan_order(
 def _addresses(tasks: Sequence[Task], found: Survey) -> dict[str, Any]:
     """Where the pool's images are: all that scoring needs of a task."""
     return {str(task.id): task.data.get(found.config.image_key) for task in tasks}
+
+
+def _can_be_read(store: Store, version: str) -> bool:
+    try:
+        store.metadata(version)
+        store.states(version)
+    except StoreError:
+        return False
+    return True
 
 
 def _now() -> str:

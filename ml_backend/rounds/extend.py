@@ -23,13 +23,14 @@ def late_tasks(context: Context, found: Survey, version: str) -> list[Task]:
     return [task for task in found.open_tasks() if task.id not in known]
 
 
-def extend(context: Context, found: Survey, version: str) -> int:
+def extend(context: Context, found: Survey, version: str, at_most: int | None = None) -> int:
     """Bring a version's order up to date with the tasks there are; how many joined it.
 
-    Late tasks are placed by their uncertainty, behind the selected batch. Raises LabelStudioError,
-    or StoreError if the version cannot be read.
+    Late tasks are placed by their uncertainty, behind the selected batch; slices that are asked
+    for to evaluate with come first, other held-out ones last. Raises LabelStudioError,
+    TooLittleMemory, or StoreError if the version cannot be read.
     """
-    late = late_tasks(context, found, version)
+    late = late_tasks(context, found, version)[:at_most]
     if not late:
         return 0
     project, store = context.project_id, context.store
@@ -87,6 +88,9 @@ def _push(
             scores[task_id] = late_score(
                 float(value), order.get("quantiles", []), order.get("first_free_score", 0.0)
             )
+    for task, out, asked in zip(found.tasks, found.held_out, found.evaluation, strict=True):
+        if out and task.id in scores:
+            scores[task.id] = 0.0 if asked else 1.0
     scores |= ranks or {}
     pushed = context.label_studio.push_predictions(
         context.project_id,

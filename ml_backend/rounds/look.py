@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ..label_studio import LabelStudioError
+from ..label_studio import SAMPLING, LabelStudioError
+from ..learning.memory import TooLittleMemory
 from ..store import StoreError, is_version
 from ..survey import Seen, Survey, survey
 from .begin import stale
@@ -24,6 +25,8 @@ class Looked:
     found: Survey
     due: bool
     added: int  # tasks that joined the order
+    more: bool = False  # whether others may still have to
+    trouble: str | None = None  # why the order could not be brought up to date
 
     @property
     def why(self) -> str:
@@ -46,11 +49,18 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
     metadata = metadata_of(store, current)
     # None that can be served: there is none, it is of other labels, or it cannot be read any more.
     usable = current is not None and metadata is not None and not stale(context, found)
-    added = 0
+    added, trouble = 0, None
     if current is not None and usable:
-        added = extend(context, found, current)
-        repair(context, found, current)
-        _serve(context)
+        try:
+            added = extend(context, found, current, at_most=context.settings.shard_slices)
+            repair(context, found, current)
+            _serve(context)
+        except StoreError as error:
+            # Its weights cannot be read: only a new version helps.
+            usable, trouble = False, str(error)
+        except (LabelStudioError, TooLittleMemory) as error:
+            # The order is not up to date; that must not keep labels from being learnt from.
+            trouble = str(error)
     if busy:
         due = running is not None and found.due(running, context.settings)
     elif current is not None and usable and metadata is not None:
@@ -59,7 +69,7 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
         due = _due(context, found, metadata, seen)
     else:
         due = bool(found.tasks)
-    return Looked(found, due, added)
+    return Looked(found, due, added, added >= context.settings.shard_slices, trouble)
 
 
 def _serve(context: Context) -> None:
@@ -68,7 +78,8 @@ def _serve(context: Context) -> None:
         # Read each time: a round that ends meanwhile must not be taken back.
         current = context.store.current()
         project = context.label_studio.project(context.project_id)
-        if current is None or project.get("model_version") == current:
+        followed = project.get("model_version") == current
+        if current is None or (followed and project.get("sampling") == SAMPLING):
             return
         try:
             context.label_studio.serve_order_of(context.project_id, current)

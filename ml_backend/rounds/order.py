@@ -19,9 +19,17 @@ from ..learning.strategies import descriptor_type
 from ..masks import BrushConfig
 from ..order import Ids, quantiles, rank_scores
 from ..pool import Draft, ScoredPool, prediction, queue, score_pool, select, unscored
-from ..store import Work
+from ..store import Work, number_of
 from ..survey import survey
-from .artefacts import from_arrays, from_drafts, from_value, to_arrays, to_drafts, to_value
+from .artefacts import (
+    ArtefactError,
+    from_arrays,
+    from_drafts,
+    from_value,
+    to_arrays,
+    to_drafts,
+    to_value,
+)
 from .begin import SELECTED
 from .context import Context, Gathered, artefact
 from .extend import extend
@@ -115,6 +123,10 @@ def _chosen(context: Context, gathered: Gathered, work: Work) -> dict[str, Any]:
         selected = [task_id for task_id in selected if task_id in open_now]
         pool = unscored(readable)
     tasks = queue(found, pool, selected)
+    if gathered.plan.groups:
+        # What came during the round is scored before the switch: see extend().
+        known = {*pool.task_ids.tolist(), *(p["task_id"] for p in _problems(gathered, work))}
+        tasks = [task for task in tasks if task in known]
     batch = set(selected)
     last = max((rank for rank, task in enumerate(tasks) if task in batch), default=-1) + 1
     chosen = {
@@ -158,6 +170,9 @@ def _push(context: Context, gathered: Gathered, work: Work, chosen: Mapping[str,
     project = context.label_studio.project(context.project_id)
     # As it is now: what belongs to an older one would be refused.
     config = BrushConfig.parse(str(project["label_config"]))
+    if gathered.plan.groups and config.labels != gathered.labels:
+        # A draft's classes are numbers: under other labels they would carry wrong names.
+        raise ArtefactError("the label config was changed during the round: it is begun anew")
     ranked = zip(tasks, rank_scores(len(tasks)), strict=True)
     lacking = [(task, score) for task, score in ranked if task not in there]
     pushed = context.label_studio.push_predictions(
@@ -189,9 +204,7 @@ def _outcome(
 ) -> dict[str, Any]:
     values, version = gathered.values, gathered.version
     seconds = _seconds(work)
-    problems = list(values["problems"])
-    for index in range(len(gathered.plan.shards)):
-        problems += to_value(work.get(f"problems-{index}") or b"[]")
+    problems = [*values["problems"], *_problems(gathered, work)]
     return {
         "did": "trained" if gathered.plan.groups else "ordered",
         "version": version,
@@ -208,6 +221,14 @@ def _outcome(
         "seconds": seconds,
         "problems": problems,
     }
+
+
+def _problems(gathered: Gathered, work: Work) -> list[dict[str, Any]]:
+    """Tasks that could not be scored, and why."""
+    found: list[dict[str, Any]] = []
+    for index in range(len(gathered.plan.shards)):
+        found += to_value(work.get(f"problems-{index}") or b"[]")
+    return found
 
 
 def _seconds(work: Work) -> dict[str, list[float]]:
@@ -239,7 +260,9 @@ def _tidy(context: Context, gathered: Gathered) -> None:
     if settings.keep_versions:
         store.retain(settings.keep_versions)
     for version in store.works():
-        store.work(version).clear()
+        # A later one is of a round that another worker may have begun already.
+        if number_of(version) <= number_of(gathered.version):
+            store.work(version).clear()
 
 
 def clean_predictions(context: Context, at_most: int) -> int:

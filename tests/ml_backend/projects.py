@@ -53,6 +53,10 @@ class Project(InMemoryProject):
 
     def __init__(self, data=None):
         super().__init__(data or slices())
+        self.shown = set(range(len(self.data.slices)))  # indices of the slices imported so far
+
+    def tasks(self, project_id):
+        return (task for task in super().tasks(project_id) if task.id - 1 in self.shown)
 
     @property
     def served(self):

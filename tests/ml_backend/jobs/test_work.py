@@ -145,7 +145,7 @@ def test_labels_made_during_a_round_start_the_next_one(jobs, project, store, wor
     assert len([v for v in store.versions() if store.metadata(v)["training_tasks"]]) == 2
 
 
-def test_a_full_disk_fails_the_round_in_words_and_the_next_one_finishes(
+def test_a_store_that_is_away_is_said_and_the_round_goes_on_when_it_is_back(
     jobs, project, store, work_off, settings
 ):
     label(project, [*project.data.test[:2], 0, 1, 2])
@@ -156,11 +156,36 @@ def test_a_full_disk_fails_the_round_in_words_and_the_next_one_finishes(
     away = root.rename(root.with_name("away"))
     root.write_text("a file where the folder was")
     work_off()
-    assert jobs.latest(1)["job_status"] == "failed"
-    assert jobs.latest(1)["error"]
+    assert jobs.latest(1)["job_status"] == "started"
+    assert "check the disk" in jobs.latest(1)["error"]
     root.unlink()
     away.rename(root)
-    name = jobs.request_round(1)
+    advance_all_job()
     work_off()
-    assert jobs.status(name)["job_status"] == "finished"
+    assert jobs.latest(1)["job_status"] == "finished"
     assert store.current() == project.served
+
+
+def test_a_round_without_a_number_is_none_and_keeps_nobody_waiting(jobs, project, work_off):
+    jobs.redis.hset("quorum:project:1:round", "at:train-0", "[]")
+    assert jobs.state(1).running() == {}
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off()
+    assert jobs.latest(1)["job_status"] == "finished"
+
+
+def test_a_label_config_changed_during_a_round_begins_it_anew(jobs, project, store, work_off):
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off(QUICK)
+    work_off(HEAVY, most=3)
+    old = project.label_config
+    project.label_config = old.replace(
+        '<Label value="disc"/>', '<Label value="a"/><Label value="disc"/>'
+    )
+    work_off()
+    metadata = store.metadata(store.current())
+    assert metadata["labels"] == ["a", "disc"]
+    assert project.served == store.current()
+    assert len(metadata["training_tasks"]) == 3

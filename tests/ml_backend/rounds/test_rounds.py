@@ -297,11 +297,45 @@ def test_a_rollback_holds_until_labels_come(settings, project, store):
         roll_back(context(settings, project), "r0099-abcdef")
 
 
-def test_a_version_that_cannot_be_read_is_replaced(settings, project, store):
+@pytest.mark.parametrize("damaged", ["*", "member-0*"])
+def test_a_version_that_cannot_be_read_is_replaced(settings, project, store, damaged):
+    project.shown.discard(11)
     run_round(settings, project, 1)
     evaluated(project)
     project.annotate([0, 1, 2])
     version = run_round(settings, project, 1)["version"]
-    for path in settings.store_root.rglob(f"versions/{version}/*"):
+    for path in settings.store_root.rglob(f"versions/{version}/{damaged}"):
         path.write_bytes(b"{")
-    assert look(context(settings, project)).due
+    project.shown.add(11)  # a slice that comes later needs the committee
+    looked = look(context(settings, project))
+    assert looked.due
+    outcome = run_round(settings, project, 1)
+    assert outcome["did"] == "trained"
+    assert store.current() == project.served == outcome["version"] != version
+    assert store.states(store.current())
+
+
+def test_what_is_imported_during_a_round_is_scored_before_the_switch(settings, project, store):
+    project.shown -= {10, 11}
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    while (steps := next_steps(store, version)) and steps[0].kind != "order":
+        run_step(context(settings, project), version, steps[0])
+    project.shown |= {10, 11}
+    run_step(context(settings, project), version, steps[0])
+    order = store.noted(version, "order")
+    assert set(order["tasks"][-2:]) == {11, 12}  # ids are an index more
+    scores = project.scores(version)
+    assert all(order["first_free_score"] <= scores[i] <= 1 for i in (11, 12))
+    assert {scores[i] for i in (11, 12)} != {1.0}  # they have drafts, not a rank alone
+
+
+def test_held_out_slices_are_never_learnt_from_without_labels_either(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(replace(settings, semi_supervised=True), project))
+    from ml_backend.rounds import gathered_of
+
+    unlabelled = gathered_of(store, version).values["unlabelled"]
+    assert unlabelled and not {i - 1 for i in unlabelled} & set(project.data.test)
