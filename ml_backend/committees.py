@@ -10,26 +10,14 @@ from typing import Any
 from .learning.committee import Committee
 from .learning.strategies import STRATEGIES
 from .learning.training import TrainingSettings, preset
-from .settings import Settings
+from .settings import TRAINING_SETTINGS, Settings
 from .store import Store, StoreError
-
-_OVERRIDES = (
-    "network",
-    "width",
-    "scales",
-    "side_px",
-    "steps",
-    "batch_size",
-    "start",
-    "semi_supervised",
-    "bootstrap_over",
-)
 
 
 def training_settings(settings: Settings) -> TrainingSettings:
     """The device's preset with what the deployment sets itself."""
     chosen: dict[str, Any] = {
-        name: getattr(settings, name) for name in _OVERRIDES if getattr(settings, name)
+        name: getattr(settings, name) for name in TRAINING_SETTINGS if getattr(settings, name)
     }
     # What the strategy needs, as dropout for its passes.
     chosen.update(STRATEGIES[settings.strategy].training)

@@ -252,6 +252,19 @@ def _yes_or_no(text: str) -> bool:
         raise ValueError from None
 
 
+# What goes into TrainingSettings, under the same names, where it is set.
+TRAINING_SETTINGS = (
+    "network",
+    "width",
+    "scales",
+    "side_px",
+    "steps",
+    "batch_size",
+    "start",
+    "semi_supervised",
+    "bootstrap_over",
+)
+
 # What a project may set for itself; all else is the deployment's.
 PROJECT_SETTINGS = (
     "K",
@@ -266,16 +279,8 @@ PROJECT_SETTINGS = (
     "target_mean_iou",
     "label_budget",
     "evaluation_slices",
-    "network",
     "members",
-    "width",
-    "scales",
-    "side_px",
-    "steps",
-    "batch_size",
-    "start",
-    "semi_supervised",
-    "bootstrap_over",
+    *TRAINING_SETTINGS,
 )
 
 

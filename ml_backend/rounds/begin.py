@@ -222,9 +222,3 @@ def _can_be_read(store: Store, version: str) -> bool:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat()
-
-
-def stale(context: Context, found: Survey) -> bool:
-    """Whether the current version belongs to labels that the project no longer has."""
-    metadata = metadata_of(context.store, context.store.current())
-    return metadata is not None and tuple(metadata["labels"]) != found.config.labels

@@ -17,12 +17,6 @@ from .context import Context
 log = logging.getLogger(__name__)
 
 
-def late_tasks(context: Context, found: Survey, version: str) -> list[Task]:
-    """Open tasks that a version's order does not hold."""
-    known = set(context.store.noted(version, "order").get("tasks", []))
-    return [task for task in found.open_tasks() if task.id not in known]
-
-
 def extend(context: Context, found: Survey, version: str, at_most: int | None = None) -> int:
     """Bring a version's order up to date with the tasks there are; how many joined it.
 
@@ -30,11 +24,12 @@ def extend(context: Context, found: Survey, version: str, at_most: int | None = 
     for to evaluate with come first, other held-out ones last. Raises LabelStudioError,
     TooLittleMemory, or StoreError if the version cannot be read.
     """
-    late = late_tasks(context, found, version)[:at_most]
-    if not late:
-        return 0
     project, store = context.project_id, context.store
     order = store.noted(version, "order")
+    known = set(order.get("tasks", []))
+    late = [task for task in found.open_tasks() if task.id not in known][:at_most]
+    if not late:
+        return 0
     # After a crash between pushing and noting they have their predictions already.
     there = context.label_studio.predicted(project, version, [task.id for task in late])
     lacking = [task for task in late if task.id not in there]

@@ -11,7 +11,6 @@ from ..label_studio import SAMPLING, LabelStudioError
 from ..learning.memory import TooLittleMemory
 from ..store import StoreError, is_version
 from ..survey import Seen, Survey, survey
-from .begin import stale
 from .context import Context, metadata_of, seen_by
 from .extend import extend, repair
 
@@ -48,7 +47,7 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
         _refuse_lost_store(context)
     metadata = metadata_of(store, current)
     # None that can be served: there is none, it is of other labels, or it cannot be read any more.
-    usable = current is not None and metadata is not None and not stale(context, found)
+    usable = metadata is not None and tuple(metadata["labels"]) == found.config.labels
     added, trouble = 0, None
     if current is not None and usable:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -238,7 +237,7 @@ def _seconds(work: Work) -> dict[str, list[float]]:
         if name.startswith("seconds-"):
             content = work.get(name)
             if content is not None:
-                spans[name.removeprefix("seconds-")] = json.loads(content)
+                spans[name.removeprefix("seconds-")] = to_value(content)
     return spans
 
 
