@@ -14,7 +14,7 @@ from .names import StoreError
 from .objects import ABANDONED_S
 
 _WRITING = ".writing-"
-_ATTEMPTS = 5
+_ATTEMPTS = 50  # each loses to another process that removes the folder in the same instant
 
 
 class FolderObjects:
@@ -143,8 +143,9 @@ def _make(folder: Path) -> None:
     if folder.is_dir():
         return
     _make(folder.parent)
-    with suppress(FileNotFoundError):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    # Not exist_ok=True, which looks afterwards and fails if it was removed meanwhile.
+    with suppress(FileNotFoundError, FileExistsError):
+        folder.mkdir(mode=0o700)
         _sync_folder(folder.parent)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench import peers
 from bench.canaries import Canary
+from bench.canaries import survivors as search
 from bench.planted import NAMES, PLACES, Planted, plant, survivors
 from bench.privacy import Row, main, table
 
@@ -56,3 +57,17 @@ def test_the_table_gives_surviving_of_planted_for_each_place(tmp_path):
     lines = table([row], Planted(tmp_path, canaries, files=4, slices=4)).splitlines()
     assert lines[2] == "| tool " + "| 1/1 " * len(PLACES) + "| 3/4 | 12 |"
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_digits_of_a_hashed_uid_are_no_date_and_the_same_digits_anywhere_else_are():
+    date = Canary("x", "a date", (b"31420523",))
+    uid = b"2.25.1170431420523" + b"7" * 25
+    assert not search([date], uid)
+    for leak in (
+        b"31420523",
+        b"31420523143000.123456",
+        b"id1170431420523",
+        b'"31420523"',
+        uid[:20],
+    ):
+        assert search([date], leak), leak
