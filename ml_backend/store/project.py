@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..learning.held_out import Side
+from .figures import Figures
 from .names import VERSION, StoreError, checked_name, checked_version, number_of
 from .objects import objects_at
 from .versions import Versions
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _PROJECTS = "projects"
 
 
-class Store:
+class Store(Figures):
     """One project's part of a store in a folder, or behind an fsspec URL (``s3://bucket/…``).
 
     Every method raises StoreError, which names the place and the remedy, if it cannot be reached.
