@@ -14,6 +14,7 @@ from .jobs import Jobs
 from .label_studio import LabelStudio, Task
 from .masks import BrushConfig, to_regions
 from .order import late_score
+from .pool import held_back
 from .settings import Settings
 from .store import Store
 
@@ -73,7 +74,7 @@ class CommitteeModel(LabelStudioMLBase):
         empty draft at the end of the queue. Raises MaskError for an unusable label config,
         StoreError for a damaged version, LabelStudioError if Label Studio is down.
         """
-        settings, version = self._settings, self.version
+        settings, version = self._settings.of_project(self._store.overrides()), self.version
         answers = [{"result": [], "score": _LAST, "model_version": version} for _ in tasks]
         config = BrushConfig.parse(self.label_config or "")
         if not version:
@@ -96,8 +97,9 @@ class CommitteeModel(LabelStudioMLBase):
         with LabelStudio.of(settings) as server:
             read = list(read_images(server, asked, config, problems))
         for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
+            without = held_back(settings, int(tasks[task.id].get("id") or 0))
             answers[task.id] = {
-                "result": to_regions(scored.draft, config),
+                "result": [] if without else to_regions(scored.draft, config),
                 "score": late_score(
                     scored.uncertainty,
                     order.get("quantiles", []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -191,6 +192,19 @@ def queue(found: Survey, pool: ScoredPool, selected: Sequence[int]) -> list[int]
 
 def _ids(found: Survey) -> Ids:
     return np.array([task.id for task in found.tasks], dtype=np.int64)
+
+
+def held_back(settings: Settings, task_id: int) -> bool:
+    """Whether a slice is of those that never get a draft, to learn what drafts do.
+
+    By a keyed hash of the task: neither the annotator nor the committee has a say in it, and a
+    larger share only adds slices. Readers of one slice are in the same arm.
+    """
+    if settings.hold_drafts_back <= 0:
+        return False
+    message = f"draft held back/{task_id}".encode()
+    digest = hmac.digest(settings.split_key.encode(), message, "sha256")
+    return int.from_bytes(digest[:8], "big") < settings.hold_drafts_back * 2**64
 
 
 def prediction(

@@ -70,6 +70,27 @@ class Settings:
         0.0, "QUORUM_ROUND_AFTER_S", "start with any new label after this time; 0 means never"
     )
 
+    paused: bool = _setting(
+        False, "QUORUM_PAUSED", "no round begins by itself; those asked for by hand do"
+    )
+
+    # Is the draft a help? Slices that never get one are compared with the others.
+    hold_drafts_back: float = _setting(
+        0.0, "QUORUM_HOLD_DRAFTS_BACK", "share of slices, drawn at random, that get no draft"
+    )
+
+    # The rest, once enough is labelled.
+    rest_as: str = _setting(
+        "predictions",
+        "QUORUM_REST_AS",
+        "what 'annotate the rest' makes: predictions, or annotations marked as the committee's",
+    )
+
+    # The project manager's page.
+    pseudonymous: bool = _setting(
+        False, "QUORUM_PSEUDONYMOUS", "annotators are numbers on the page, and have no name"
+    )
+
     # The committee. 0 or "" means the preset for the device (see learning.training).
     network: str = _setting("", "QUORUM_NETWORK", "name in learning.baselines.NETWORKS")
     members: int = _setting(4, "QUORUM_MEMBERS", "committee size M; the paper uses 4")
@@ -174,6 +195,12 @@ class Settings:
         from .learning.strategies import STRATEGIES
 
         require(self.strategy in STRATEGIES, "strategy", f"one of {', '.join(STRATEGIES)}")
+        require(0 <= self.hold_drafts_back <= 1, "hold_drafts_back", "between 0 and 1")
+        require(
+            self.rest_as in ("predictions", "annotations"),
+            "rest_as",
+            "predictions or annotations",
+        )
         require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
         require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
         require(self.start in ("scratch", "encoder"), "start", "scratch or encoder")
@@ -279,6 +306,10 @@ PROJECT_SETTINGS = (
     "target_mean_iou",
     "label_budget",
     "evaluation_slices",
+    "paused",
+    "hold_drafts_back",
+    "rest_as",
+    "pseudonymous",
     "members",
     *TRAINING_SETTINGS,
 )

@@ -52,7 +52,7 @@ def look_job(project_id: int) -> str:
         return "failed"
     if looked.more:
         jobs.request_look(project_id)
-    if looked.due and not state.held_back:
+    if looked.due and not looked.paused and not state.held_back:
         jobs.request_round(project_id)
     return looked.why
 

@@ -28,6 +28,7 @@ class Annotation:
     ground_truth: bool = False
     lead_time_s: float | None = None  # time spent drawing, as the browser measured it
     created_at: str = ""
+    parent_prediction: int | None = None  # the prediction it was made from, if the editor told
 
 
 class Reading(Listing):
@@ -108,7 +109,7 @@ class Reading(Listing):
 
 
 def _annotation(task_id: int, raw: Mapping[str, Any]) -> Annotation:
-    lead_time = raw.get("lead_time")
+    lead_time, parent = raw.get("lead_time"), raw.get("parent_prediction")
     return Annotation(
         id=int(raw["id"]),
         task_id=task_id,
@@ -118,4 +119,5 @@ def _annotation(task_id: int, raw: Mapping[str, Any]) -> Annotation:
         ground_truth=bool(raw.get("ground_truth")),
         lead_time_s=None if lead_time is None else float(lead_time),
         created_at=str(raw.get("created_at") or ""),
+        parent_prediction=int(parent) if isinstance(parent, int) else None,
     )

@@ -10,7 +10,7 @@ from ..committees import load
 from ..gathering import Problem
 from ..label_studio import Task
 from ..order import late_score
-from ..pool import prediction, score_pool
+from ..pool import held_back, prediction, score_pool
 from ..survey import Survey
 from .context import Context
 
@@ -78,7 +78,7 @@ def _push(
         pool = score_pool(
             context.label_studio, committee, tasks, found.config, problems, context.progress
         )
-        drafts = dict(pool.drafts)
+        drafts = {i: draft for i, draft in pool.drafts.items() if not held_back(settings, i)}
         for task_id, value in zip(pool.task_ids.tolist(), pool.uncertainty, strict=True):
             scores[task_id] = late_score(
                 float(value), order.get("quantiles", []), order.get("first_free_score", 0.0)

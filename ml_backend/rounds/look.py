@@ -26,6 +26,7 @@ class Looked:
     added: int  # tasks that joined the order
     more: bool = False  # whether others may still have to
     trouble: str | None = None  # why the order could not be brought up to date
+    paused: bool = False  # whether no round is to begin by itself
 
     @property
     def why(self) -> str:
@@ -68,7 +69,8 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
         due = _due(context, found, metadata, seen)
     else:
         due = bool(found.tasks)
-    return Looked(found, due, added, added >= context.settings.shard_slices, trouble)
+    settings = context.settings
+    return Looked(found, due, added, added >= settings.shard_slices, trouble, settings.paused)
 
 
 def _serve(context: Context) -> None:

@@ -17,7 +17,16 @@ from ..label_studio import LabelStudioError
 from ..learning.strategies import descriptor_type
 from ..masks import BrushConfig
 from ..order import Ids, quantiles, rank_scores
-from ..pool import Draft, ScoredPool, prediction, queue, score_pool, select, unscored
+from ..pool import (
+    Draft,
+    ScoredPool,
+    held_back,
+    prediction,
+    queue,
+    score_pool,
+    select,
+    unscored,
+)
 from ..store import Work, number_of
 from ..survey import survey
 from .artefacts import (
@@ -165,7 +174,8 @@ def _push(context: Context, gathered: Gathered, work: Work, chosen: Mapping[str,
     if not tasks:
         return []
     there = context.label_studio.predicted(context.project_id, version, tasks)
-    drafts = _first_drafts(gathered, work, tasks[: settings.drafts_ahead])
+    first = [task for task in tasks[: settings.drafts_ahead] if not held_back(settings, task)]
+    drafts = _first_drafts(gathered, work, first)
     project = context.label_studio.project(context.project_id)
     # As it is now: what belongs to an older one would be refused.
     config = BrushConfig.parse(str(project["label_config"]))

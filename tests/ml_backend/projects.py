@@ -54,6 +54,15 @@ class Project(InMemoryProject):
     def __init__(self, data=None):
         super().__init__(data or slices())
         self.shown = set(range(len(self.data.slices)))  # indices of the slices imported so far
+        self.drafted = {}  # by version: tasks whose prediction shows something
+
+    def push_predictions(self, project_id, predictions, *arguments, **more):
+        listed = list(predictions)
+        for prediction in listed:
+            drafted = self.drafted.setdefault(prediction["model_version"], set())
+            if prediction["result"]:
+                drafted.add(prediction["task"])
+        return super().push_predictions(project_id, listed, *arguments, **more)
 
     def tasks(self, project_id):
         return (task for task in super().tasks(project_id) if task.id - 1 in self.shown)

@@ -6,7 +6,15 @@ from ml_backend.label_studio import Task
 from ml_backend.learning.committee import Score
 from ml_backend.learning.held_out import Division
 from ml_backend.masks import BrushConfig, to_label_map
-from ml_backend.pool import Draft, ScoredPool, of_scored, prediction, queue, select
+from ml_backend.pool import (
+    Draft,
+    ScoredPool,
+    held_back,
+    of_scored,
+    prediction,
+    queue,
+    select,
+)
 from ml_backend.settings import Settings
 from ml_backend.survey import Survey
 
@@ -100,3 +108,14 @@ def test_a_pool_in_shards_is_the_pool_in_one():
     assert select(found, again, settings, read=read) == select(found, pool, settings)
     assert len(asked) == 6  # descriptors of the K most uncertain, of no others
     assert len(ScoredPool.of_scores([]).task_ids) == 0
+
+
+def test_drafts_are_held_back_from_the_wanted_share_and_a_larger_share_only_adds():
+    def held(share):
+        return {n for n in range(4000) if held_back(Settings(hold_drafts_back=share), n)}
+
+    assert held(0) == set() and held(1) == set(range(4000))
+    assert held(0.1) < held(0.3)
+    assert abs(len(held(0.3)) / 4000 - 0.3) < 0.03
+    other = {n for n in range(4000) if held_back(Settings(hold_drafts_back=0.3, split_key="x"), n)}
+    assert other != held(0.3)

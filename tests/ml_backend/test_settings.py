@@ -25,6 +25,8 @@ def test_an_empty_variable_leaves_the_default():
         ({"QUORUM_K": "3", "QUORUM_BATCH": "8"}, "QUORUM_K must be at least QUORUM_BATCH"),
         ({"QUORUM_MEMBERS": "1"}, "QUORUM_MEMBERS"),
         ({"QUORUM_HELD_OUT_FRACTION": "1.5"}, "between 0 and 1"),
+        ({"QUORUM_HOLD_DRAFTS_BACK": "10"}, "QUORUM_HOLD_DRAFTS_BACK must be between 0 and 1"),
+        ({"QUORUM_REST_AS": "masks"}, "predictions or annotations"),
         ({"LABEL_STUDIO_URL": "localhost:8080"}, "LABEL_STUDIO_URL must be an http"),
         ({"QUORUM_BASIC_AUTH_USER": "quorum"}, "QUORUM_BASIC_AUTH_PASSWORD"),
     ],

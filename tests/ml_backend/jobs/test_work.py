@@ -55,6 +55,19 @@ def test_too_few_labels_start_nothing_but_start_training_does(jobs, project, sto
     assert store.current() != before
 
 
+def test_while_paused_no_round_begins_by_itself_but_one_asked_for_does(
+    jobs, project, store, work_off
+):
+    store.keep_overrides({"paused": True})
+    label(project, [*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off()
+    assert store.current() is None and jobs.latest(1) is None
+    jobs.request_round(1, force=True)
+    work_off()
+    assert jobs.latest(1)["result"]["did"] == "trained"
+
+
 def test_forced_without_anything_new_a_round_does_nothing(jobs, project, store, work_off):
     label(project, [*project.data.test[:2], 0, 1, 2])
     jobs.request_look(1)

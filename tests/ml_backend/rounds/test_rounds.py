@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ml_backend.pool import held_back
 from ml_backend.rounds import Context, RoundError, begin, look, next_steps, run_round, run_step
 from ml_backend.rounds.rollback import roll_back
 from ml_backend.settings import Settings
@@ -270,6 +271,30 @@ def test_a_project_has_settings_of_its_own(settings, project, store):
     run_round(settings, project, 1)
     assert len(store.noted(store.current(), "order")["selected"]) == 2
     assert context(settings, project).settings.k == 2
+
+
+def test_slices_whose_draft_is_held_back_keep_their_place_without_one(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    learnt = replace(settings, steps=40)  # enough to draw something
+    run_round(learnt, project, 1)
+    drafted, placed = project.drafted[store.current()], project.scores(store.current())
+    store.keep_overrides({"hold_drafts_back": 0.5})
+    run_round(replace(learnt, steps=41), project, 1, force=True)
+    with_draft = {
+        task for task in drafted if not held_back(context(learnt, project).settings, task)
+    }
+    assert project.drafted[store.current()] == with_draft
+    assert 0 < len(with_draft) < len(drafted)
+    assert set(project.scores(store.current())) == set(placed)
+
+
+def test_a_paused_project_says_that_a_round_is_due_and_that_none_shall_begin(
+    settings, project, store
+):
+    store.keep_overrides({"paused": True})
+    looked = look(context(settings, project))
+    assert looked.due and looked.paused
 
 
 def test_without_a_usable_label_nothing_can_be_forced(settings, project):
