@@ -4,6 +4,9 @@ The series is plain CT, 512 x 512, 16 bits, uncompressed: pydicom's small CT enl
 slice to slice, with a scanner's noise. Rates are of the additional slices between a short and a
 long import, each a whole process, so that neither pays for starting Python; the floor is decoding
 and PNG encoding alone, in one process, with the importer's own encoder.
+
+"1 core" means that all processes of a row, the one that reads and writes among them, are bound to
+one core: else an importer with one worker would use two, and a second worker would gain nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -30,6 +34,7 @@ from importer.image_files import to_png
 
 from .peers import Peer, install, run
 
+_FLOOR = "floor: decode and encode, 1 core"
 _PEER = Peer(
     "dicom-anonymizer 2.1.0 + Pillow",
     "dicom-anonymizer==2.1.0 numpy pillow",
@@ -46,6 +51,17 @@ def convert(path, folder, name):
     Image.fromarray(shown.astype(numpy.uint8)).save(os.path.join(folder, name + ".png"))
 """,
 )
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Bind this process, and whatever it starts meanwhile, to as many of its cores."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def write_series(folder: Path, count: int) -> None:
@@ -95,15 +111,22 @@ def floor_in(processes: int, source: Path, out: Path) -> float:
             os.link(file, part / file.name)
     code = "import sys; from pathlib import Path; from bench.importing import floor; "
     code += "print(floor(Path(sys.argv[1]), Path(sys.argv[2])))"
-    running = [
-        subprocess.Popen([sys.executable, "-c", code, part, out], stdout=subprocess.PIPE, text=True)
-        for part in parts
-    ]
-    return sum(float(process.communicate()[0]) for process in running)
+    with cores(processes):
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, part, out], stdout=subprocess.PIPE, text=True
+            )
+            for part in parts
+        ]
+        return sum(float(process.communicate()[0]) for process in running)
 
 
-def ours(source: Path, short: Path, scratch: Path, options: Sequence[str]) -> float:
-    """Slices a second of the importer, of what the long import has more than the short one."""
+def ours(
+    source: Path, short: Path, scratch: Path, options: Sequence[str], workers: int = 1
+) -> float:
+    """Slices a second of the importer with as many workers on as many cores, of what the long
+    import has more than the short one.
+    """
 
     def seconds(folder: Path) -> float:
         out = scratch / "out"
@@ -111,9 +134,11 @@ def ours(source: Path, short: Path, scratch: Path, options: Sequence[str]) -> fl
         shutil.rmtree(scratch / "copies", ignore_errors=True)
         command = [sys.executable, "-m", "importer", "import", str(folder), "--json"]
         command += ["--out", str(out), "--key", str(scratch / "key"), *options]
-        started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        took = time.perf_counter() - started
+        command += ["--workers", str(workers)]
+        with cores(workers):
+            started = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            took = time.perf_counter() - started
         report = json.loads(done.stdout)
         if report["imported"] != len(list(folder.iterdir())):
             raise RuntimeError(f"only {report['imported']} slices came in")
@@ -125,10 +150,17 @@ def ours(source: Path, short: Path, scratch: Path, options: Sequence[str]) -> fl
 
 def peer(source: Path, scratch: Path, environments: Path) -> float:
     """Slices a second of a loop over dicom-anonymizer and Pillow."""
-    done = run(_PEER, install(_PEER, environments), source, scratch / "peer", scratch)
+    python = install(_PEER, environments)
+    with cores(1):
+        done = run(_PEER, python, source, scratch / "peer", scratch)
     if done.failed or not done.converted:
         raise RuntimeError(f"{_PEER.name} failed on {done.failed} files")
     return done.converted / done.convert_s
+
+
+def _ratio(rates: Sequence[float], others: Sequence[float]) -> float:
+    """Median of the ratios of runs that were made one after the other."""
+    return statistics.median(a / b for a, b in zip(rates, others, strict=True))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,19 +181,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             for file in sorted(source.iterdir())[:count]:
                 os.link(file, part / file.name)
         (scratch / "floor").mkdir()
-        one, two = ["--workers", "1"], ["--workers", "2"]
         off = ["--burned-in", "off"]
+        copies = ["--dicom-out", str(scratch / "copies")]
+
+        def importing(*options: str, workers: int = 1) -> Callable[[], float]:
+            return lambda: ours(source, short, scratch, options, workers)
+
         rows: dict[str, Callable[[], float]] = {
-            "floor: decode and encode, 1 core": lambda: floor(source, scratch / "floor"),
-            "the same in 2 processes": lambda: floor_in(2, source, scratch / "floor"),
-            "importer, 1 worker, text in pixels not looked for": lambda: ours(
-                source, short, scratch, [*one, *off]
-            ),
-            "importer, 1 worker": lambda: ours(source, short, scratch, one),
-            "importer, 2 workers": lambda: ours(source, short, scratch, two),
-            "importer, 1 worker, with DICOM copies": lambda: ours(
-                source, short, scratch, [*one, "--dicom-out", str(scratch / "copies")]
-            ),
+            _FLOOR: lambda: floor_in(1, source, scratch / "floor"),
+            "the same in 2 processes, 2 cores": lambda: floor_in(2, source, scratch / "floor"),
+            "importer, 1 core": importing(),
+            "importer, 2 cores": importing(workers=2),
+            "importer, 1 core, text in pixels not looked for": importing(*off),
+            "importer, 2 cores, text in pixels not looked for": importing(*off, workers=2),
+            "importer, 1 core, with DICOM copies": importing(*copies),
+            "importer, 2 cores, with DICOM copies": importing(*copies, workers=2),
         }
         if not arguments.no_peer:
             rows[_PEER.name] = lambda: peer(few, scratch, environments)
@@ -169,12 +203,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for _ in range(arguments.runs):  # in turn: what else the machine does meets all alike
             for name, measure in rows.items():
                 measured[name].append(measure())
-    bottom = measured["floor: decode and encode, 1 core"]
+    bottom = measured[_FLOOR]
     print(f"{arguments.slices} slices, {os.cpu_count()} cores, median of {arguments.runs} runs\n")
-    print("| | slices/s | of the floor |\n|---|---|---|")
+    print("| | slices/s | of the floor | of the same on 1 core |\n|---|---|---|---|")
     for name, rates in measured.items():
-        share = statistics.median(a / b for a, b in zip(rates, bottom, strict=True))
-        print(f"| {name} | {statistics.median(rates):.0f} | {share:.2f} |")
+        alone = measured.get(name.replace("2 cores", "1 core"), bottom)
+        gain = f"{_ratio(rates, alone):.2f}" if "2 cores" in name else "–"
+        print(f"| {name} | {statistics.median(rates):.0f} | {_ratio(rates, bottom):.2f} | {gain} |")
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1))
     return 0
