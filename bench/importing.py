@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         scratch = Path(folder)
         source, short, few = scratch / "ct", scratch / "short", scratch / "few"
         write_series(source, arguments.slices)
-        for part, count in ((short, 100), (few, 60)):
+        for part, count in ((short, min(100, arguments.slices // 2)), (few, 60)):
             part.mkdir()
             for file in sorted(source.iterdir())[:count]:
                 os.link(file, part / file.name)
