@@ -1,60 +1,83 @@
-"""The project manager's page: how far a project is, and how good the drafts are."""
+"""The project manager's pages: how far a project is, how good the drafts are, and what to do.
+
+They show what rounds and looks have kept: no request computes anything over tasks. Who may see and
+do what is in ``sign_in``, what can be done in ``actions``, what is shown in ``panels``.
+"""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify, render_template
+from typing import Any, cast
 
-from ..store import Store, StoreError
+from flask import Blueprint, Flask
+from flask.blueprints import BlueprintSetupState
+from werkzeug.wrappers import Response
 
-pages = Blueprint("progress", __name__, template_folder="templates")
+from . import errors, sign_in, views, wording
+from .panels import Shown
+
+pages = Blueprint(
+    "progress",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/progress/static",
+)
+
+# What the pages load is their own, and no other site may frame them or be sent their forms.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "img-src 'self'",
+        "style-src 'self'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 
 
-@pages.get("/progress/<int:project_id>")
-def progress(project_id: int) -> str:
-    """The page of a project."""
-    return render_template("progress.html", **_figures(project_id))
+@pages.record_once
+def _prepare(state: BlueprintSetupState) -> None:
+    app = cast(Flask, state.app)
+    sign_in.prepare(app)
+    app.extensions["quorum"]["shown"] = Shown()
 
 
-@pages.get("/api/progress/<int:project_id>")
-def progress_figures(project_id: int) -> Response:
-    """The page's figures as JSON."""
-    return jsonify(_figures(project_id))
+def _protect(answer: Response) -> Response:
+    headers = answer.headers
+    headers["Content-Security-Policy"] = _POLICY
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    # Nothing to other sites. Within this one a form must say where it comes from: with
+    # "no-referrer" a browser sends Origin: null, and a foreign form could not be told apart.
+    headers.setdefault("Referrer-Policy", "same-origin")
+    if answer.mimetype in ("text/html", "application/json", "text/plain"):
+        headers["Cache-Control"] = "no-store"
+    return answer
 
 
-def _figures(project_id: int) -> dict[str, object]:
-    known = current_app.extensions["quorum"]
-    store = Store(known["settings"].store_root, project_id)
-    versions = []
-    for name in store.versions():
-        try:
-            metadata = store.metadata(name)
-        except StoreError:
-            continue
-        versions.append(
-            {
-                "version": name,
-                "published_at": metadata["published_at"],
-                "labelled": len(metadata["training_tasks"]),
-                "evaluated_on": len(metadata["evaluation_tasks"]),
-                "held_out_unit": metadata["held_out_unit"],
-                "quality": metadata["quality"],
-                "stopping": metadata.get("stopping"),
-            }
-        )
-    current = store.current()
-    crowd = store.noted(current, "readers") if current else {}
-    outcome = store.noted(current, "round") if current else {}
-    reasons = {suspect["annotator"]: suspect["reason"] for suspect in crowd.get("suspects", [])}
-    return {
-        "project_id": project_id,
-        "current": current,
-        "versions": versions,
-        "job": known["jobs"].latest(project_id),
-        "trouble": known["jobs"].trouble(project_id),
-        "annotators": [
-            {**reader, "suspected": reasons.get(reader["annotator"])}
-            for reader in crowd.get("readers", [])
-        ],
-        "adjudicate": crowd.get("adjudicate", []),
-        "problems": outcome.get("problems", []),
-    }
+pages.before_request(sign_in.admit)
+pages.after_request(_protect)
+pages.context_processor(sign_in.page_variables)
+pages.register_error_handler(Exception, errors.show)
+wording.register(pages)
+
+_ADDRESSES: tuple[tuple[str, Any, str, list[str]], ...] = (
+    ("/sign-in", sign_in.sign_in, "sign_in", ["GET", "POST"]),
+    ("/sign-out", sign_in.sign_out, "sign_out", ["POST"]),
+    ("/view/<token>", sign_in.view, "view", ["GET"]),
+    ("/progress", views.projects, "projects", ["GET"]),
+    ("/progress/<int:project_id>", views.project, "project", ["GET"]),
+    ("/progress/<int:project_id>/pictures/<name>.png", views.picture, "picture", ["GET"]),
+    ("/progress/<int:project_id>/confirm/<name>", views.confirm, "confirm", ["GET"]),
+    ("/progress/<int:project_id>/actions/<name>", views.act, "act", ["POST"]),
+    ("/progress/<int:project_id>/exports/<name>", views.download, "download", ["GET"]),
+    ("/api/progress/<int:project_id>", views.panels, "panels", ["GET"]),
+    ("/api/progress/<int:project_id>/<name>", views.panel, "panel", ["GET"]),
+    ("/metrics", views.metrics_text, "metrics", ["GET"]),
+)
+for _path, _view, _name, _methods in _ADDRESSES:
+    pages.add_url_rule(_path, _name, _view, methods=_methods)
