@@ -14,7 +14,6 @@ from ml_backend.learning.strategies import (
     descriptor_type,
     k_centre,
     power_noised,
-    queue_order,
     two_stage,
     two_stage_coverage,
     two_stage_stratified,
@@ -417,14 +416,6 @@ def test_power_draws_in_proportion_to_the_score():
 def test_descriptors_without_a_direction_do_no_harm():
     assert len(two_stage(np.arange(4.0), np.zeros((4, 3)), 4, 3)) == 3
     assert len(two_stage_coverage(np.arange(4.0), np.zeros((4, 3)), 4, 3)) == 3
-
-
-def test_the_queue_begins_with_those_selected_and_holds_each_slice_once():
-    uncertainty, _ = pool(5)
-    order = queue_order(uncertainty, np.array([7, 3]))
-    assert order[:2].tolist() == [7, 3]
-    assert sorted(order.tolist()) == list(range(40))
-    assert (np.diff(uncertainty[order[2:]]) <= 0).all()
 
 
 def clusters(sizes, spread=0.1, seed=6):

@@ -7,7 +7,7 @@ others need be in memory; whatever reads all of them goes through the pool in bl
 """
 
 from .coverage import two_stage_coverage
-from .ranking import most_uncertain, power_noised, queue_order
+from .ranking import most_uncertain, power_noised
 from .registry import STRATEGIES, Candidates, Strategy, descriptor_type
 from .spread import cold_start, k_centre, typical
 from .two_stage_rules import two_stage, two_stage_stratified
@@ -21,7 +21,6 @@ __all__ = [
     "k_centre",
     "most_uncertain",
     "power_noised",
-    "queue_order",
     "two_stage",
     "two_stage_coverage",
     "two_stage_stratified",

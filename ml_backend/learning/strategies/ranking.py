@@ -15,12 +15,6 @@ def most_uncertain(uncertainty: Floats, count: int) -> Indices:
     return np.argsort(-uncertainty, kind="stable")[:count].astype(np.int64)
 
 
-def queue_order(uncertainty: Floats, selected: Indices) -> Indices:
-    """All N indices: those selected, in their order, then the rest by falling uncertainty."""
-    rest = most_uncertain(uncertainty, len(uncertainty))
-    return np.concatenate([selected, rest[~np.isin(rest, selected)]]).astype(np.int64)
-
-
 def generator_of(candidates: Candidates) -> np.random.Generator:
     """The random numbers of one selection; with N in the seed each round of a run has its own."""
     return np.random.default_rng([candidates.seed, len(candidates.uncertainty)])
