@@ -1,8 +1,9 @@
-"""Command lines of ``./quorum import``, ``release``, ``reveal``, ``receive`` and ``rotate-key``."""
+"""Command lines of the importer: ``./quorum import``, ``release``, ``receive``, ``return``, …"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import import_objects, release
+from . import counts, import_objects, release
 from . import quarantine as quarantined
 from .journal import TasksError, iter_tasks
 from .keys import KeyFileError, load_or_make_key, rotate
@@ -105,6 +106,7 @@ def _import(arguments: argparse.Namespace) -> int:
         )
     else:
         objects = iter_objects([Path(source) for source in arguments.source], recipe.limits)
+    waiting = quarantined.held(quarantine_folder(arguments))
     report = import_objects(
         objects,
         out,
@@ -113,6 +115,7 @@ def _import(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         progress=progress,
     )
+    _count(arguments, waiting, report)
     return _finish(arguments, report, "import")
 
 
@@ -142,7 +145,8 @@ def release_command(argv: Sequence[str]) -> int:
 
     def run() -> int:
         folder = quarantine_folder(arguments)
-        waiting = [entry.instance for entry in quarantined.held(folder)]
+        before = quarantined.held(folder)
+        waiting = [entry.instance for entry in before]
         if not arguments.instance:
             sheet = quarantined.write_contact_sheet(folder)
             print(f"{len(waiting)} held{f': {sheet}' if sheet else ''}")
@@ -151,6 +155,7 @@ def release_command(argv: Sequence[str]) -> int:
         if arguments.refuse:
             quarantined.remove(folder, chosen)
             quarantined.write_contact_sheet(folder)
+            _count(arguments, before, refused=True)
             return 0
         report = release(
             chosen,
@@ -159,6 +164,7 @@ def release_command(argv: Sequence[str]) -> int:
             vault_of(key_file(arguments)),
             as_original=arguments.as_what == "original",
         )
+        _count(arguments, before, report)
         return _finish(arguments, report, "release")
 
     return _guarded("release", out_folder(arguments), run)
@@ -231,7 +237,9 @@ def receive_command(argv: Sequence[str]) -> int:
             objects = iter_objects([batch], recipe.limits)
             vault = vault_of(key_file(arguments))
             workers = arguments.workers
+            waiting = quarantined.held(quarantine_folder(arguments))
             report = import_objects(objects, out_folder(arguments), recipe, vault, workers=workers)
+            _count(arguments, waiting, report)
             unreadable = [Path(problem.path) for problem in report.unreadable]
             _finish(arguments, report, "receive")
             failed = batch.parent / "failed"
@@ -258,6 +266,29 @@ def receive_command(argv: Sequence[str]) -> int:
         return 0
 
     return _guarded("receive", out_folder(arguments), run)
+
+
+def _count(
+    arguments: argparse.Namespace,
+    before: Sequence[quarantined.Held],
+    report: ImportReport | None = None,
+    *,
+    refused: bool = False,
+) -> None:
+    """Leave the counts for the page of the project that is named; an import does not need them."""
+    if arguments.project is None or (report is not None and report.dry_run):
+        return
+    after = quarantined.held(quarantine_folder(arguments))
+    with contextlib.suppress(OSError):
+        found = counts.counts_of(before, after, report, refused=refused)
+        counts.note(data_folder(), arguments.project, found)
+
+
+def return_command(argv: Sequence[str]) -> int:
+    """Bring the masks of an export back onto the original images."""
+    from .segmentations.command import main as run
+
+    return run(argv)
 
 
 def _finish(arguments: argparse.Namespace, report: ImportReport, command: str) -> int:
@@ -312,4 +343,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "reveal": reveal_command,
     "receive": receive_command,
     "rotate-key": rotate_command,
+    "return": return_command,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,14 +81,17 @@ def gather(
     problems: list[Problem],
     consensus: str = "majority",
     weights: Mapping[int, float] | None = None,
+    leave_out: Callable[[Annotation], bool] = lambda annotation: False,
 ) -> LabelledSet:
     """Read annotations and images of labelled tasks; several masks of a task become one.
 
-    `consensus` is "majority" or "staple"; `weights` count an annotator's mask for less.
+    `consensus` is "majority" or "staple"; `weights` count an annotator's mask for less. What
+    `leave_out` says yes to is no label, such as a mask that no person has seen.
     """
     by_task: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in label_studio.annotations(project_id, [task.id for task in tasks]):
-        by_task[annotation.task_id].append(annotation)
+        if not leave_out(annotation):
+            by_task[annotation.task_id].append(annotation)
     annotated = [task for task in tasks if task.id in by_task]
     ids: list[int] = []
     images: list[Grey] = []

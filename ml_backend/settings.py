@@ -27,6 +27,9 @@ class Settings:
     label_studio_api_key: str = _setting(
         "", "LABEL_STUDIO_API_KEY", "legacy token or personal access token"
     )
+    label_studio_public_url: str = _setting(
+        "", "LABEL_STUDIO_PUBLIC_URL", "its address in people's browsers, where that is another"
+    )
     redis_url: str = _setting(
         "redis://127.0.0.1:6379/0", "QUORUM_REDIS_URL", "queue; ./quorum starts one if unset"
     )
@@ -216,6 +219,12 @@ class Settings:
             "an http:// or https:// address",
         )
         require(
+            not self.label_studio_public_url
+            or self.label_studio_public_url.startswith(("http://", "https://")),
+            "label_studio_public_url",
+            "an http:// or https:// address",
+        )
+        require(
             bool(self.basic_auth_user) == bool(self.basic_auth_password),
             "basic_auth_user",
             f"set together with {variable_of('basic_auth_password')}",
@@ -229,6 +238,11 @@ class Settings:
     def due_after(self) -> int:
         """New training labels after which a round is due."""
         return self.labels_per_round or self.k
+
+    @property
+    def public_url(self) -> str:
+        """Label Studio's address in people's browsers, without a slash at its end."""
+        return (self.label_studio_public_url or self.label_studio_url).rstrip("/")
 
     @property
     def store_root(self) -> str | Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .auto_annotations import auto_tasks
 from .label_studio import LabelStudio, Task
 from .learning.held_out import Division, Unit, divide, evaluation_subset
 from .masks import BrushConfig
@@ -30,6 +31,9 @@ class Survey:
     evaluation: npt.NDArray[np.bool_]  # (N,) held out, and labelled or asked to be
     held_out_unit: str  # "patient", "slab" or "slice": what evaluation slices are held out by
     overlap: int = 1  # annotations that a task is to get
+    title: str = ""
+    # Tasks whose only annotations are those that "annotate the rest" made and nobody has changed.
+    automatic: frozenset[int] = frozenset()
 
     @property
     def held_out(self) -> npt.NDArray[np.bool_]:
@@ -37,10 +41,13 @@ class Survey:
         return self.division.held_out
 
     def labelled(self, held_out: bool) -> list[Task]:
-        """Tasks with a submitted annotation: those to evaluate with, or those to train on."""
+        """Tasks that a person has annotated: those to evaluate with, or those to train on."""
         side = self.evaluation if held_out else ~self.held_out
-        chosen = zip(self.tasks, side, strict=True)
-        return [task for task, flag in chosen if task.annotations > 0 and flag]
+        return [
+            task
+            for task, flag in zip(self.tasks, side, strict=True)
+            if flag and task.annotations > 0 and task.id not in self.automatic
+        ]
 
     def open_tasks(self) -> list[Task]:
         """Tasks that annotators can still be served."""
@@ -69,7 +76,8 @@ class Survey:
         Enough are `after`, or as the settings say; when nothing is left to label, any.
         """
         wanted = settings.due_after if after is None else after
-        enough = wanted if self.open_tasks() else 1 / self.overlap
+        # Slices that the committee annotated are still to be reviewed: they are left to do, too.
+        enough = wanted if self.open_tasks() or self.automatic else 1 / self.overlap
         return self.fresh(seen) >= enough and bool(self.labelled(held_out=True))
 
 
@@ -77,16 +85,20 @@ def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Su
     """Read a project. Raises LabelStudioError, or MaskError for an unusable label config."""
     project = label_studio.project(project_id)
     config = BrushConfig.parse(str(project["label_config"]))
+    store = Store(settings.store_root, project_id)
     tasks = list(label_studio.tasks(project_id))
+    automatic = auto_tasks(label_studio, store, project_id, tasks)
     units = [unit_of(task) for task in tasks]
     division = divide(
         units,
         settings.split_key.encode(),
         settings.held_out_fraction,
         settings.slab_mm,
-        Store(settings.store_root, project_id).sides(),
+        store.sides(),
     )
-    labelled = np.array([task.annotations > 0 for task in tasks], dtype=bool)
+    labelled = np.array(
+        [task.annotations > 0 and task.id not in automatic for task in tasks], dtype=bool
+    )
     skipped = np.array([task.skipped > 0 for task in tasks], dtype=bool)
     # Slabs are second best: evaluated with only until a label of a whole patient is there.
     whole = division.whole
@@ -99,7 +111,9 @@ def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Su
     # Only what the budget still lacks is asked for, and nothing that an annotator has skipped.
     lacking = settings.evaluation_slices - int((wanted & labelled).sum())
     if lacking > 0:
-        evaluation |= evaluation_subset(units, wanted & ~labelled & ~skipped, limit=lacking)
+        made = np.array([task.id in automatic for task in tasks], dtype=bool)
+        free = wanted & ~labelled & ~skipped & ~made
+        evaluation |= evaluation_subset(units, free, limit=lacking)
     return Survey(
         project_id,
         config,
@@ -108,6 +122,8 @@ def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Su
         evaluation,
         _unit_name(units, by_patient),
         max(1, int(project.get("maximum_annotations") or 1)),
+        str(project.get("title") or ""),
+        frozenset(automatic),
     )
 
 

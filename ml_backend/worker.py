@@ -57,19 +57,29 @@ def main() -> int:
     from . import rounds  # noqa: F401  torch is loaded once, not by each job's process
     from .learning.training import torch_device
 
-    if torch_device(settings.device).type == "cpu":
+    device = torch_device(settings.device).type
+    if device == "cpu":
         os.nice(_NICENESS)
     worker = RoundWorker(
         [HEAVY],
         connection=_blocking(settings),
         job_monitoring_interval=max(1, round(settings.heartbeat_s)),
     )
+    worker.device = device
     worker.work(logging_level="WARNING")
     return 0
 
 
 class RoundWorker(Worker):
     """A worker whose job's process does not outlive it: a step must not be done twice at once."""
+
+    device = "cpu"  # shown on the page
+
+    def register_birth(self) -> None:
+        super().register_birth()
+        with suppress(RedisError):
+            # In RQ's own record of the worker, and gone with it.
+            self.connection.hset(self.key, "device", self.device)
 
     def main_work_horse(self, *arguments: Any, **more: Any) -> None:
         _die_with_parent()

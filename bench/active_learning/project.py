@@ -16,6 +16,7 @@ from ml_backend.label_studio import (
     LabelStudio,
     LabelStudioError,
     Pushed,
+    StoredPrediction,
     Task,
 )
 from ml_backend.learning.held_out import Side
@@ -139,6 +140,13 @@ class InMemoryProject(LabelStudio):
         pause_s: float = 0.05,
     ) -> int:
         return len(self._predictions.pop(version, {}))
+
+    def stored_predictions(self, task_id: int) -> list[StoredPrediction]:
+        """Nobody draws from a draft here: reference masks are submitted."""
+        return []
+
+    def people(self) -> dict[int, str]:
+        return {1: "the reference"}
 
     def show_tab(
         self, project_id: int, title: str, task_ids: Sequence[int], ordering: str | None = None

@@ -1,10 +1,12 @@
 """Rounds as RQ work: who asks, what is queued, what a worker runs.
 
-Truth lies in Label Studio and in the store. Redis holds three things of a project that a reconcile
-brings back if they are lost: whether a look is asked for, whether a round waits, and the round
-that runs.
+Truth lies in Label Studio and in the store. Redis holds four things of a project: whether a look is
+asked for, whether a round waits, the round that runs, and the errands of people. A reconcile brings
+back the first three and the annotating of the rest if they are lost.
 """
 
-from .queue import HEAVY, QUICK, Jobs, JobsError, RoundFailed
+from .errors import JobsError, RoundFailed
+from .names import HEAVY, QUICK
+from .queue import Jobs
 
 __all__ = ["HEAVY", "QUICK", "Jobs", "JobsError", "RoundFailed"]

@@ -7,23 +7,18 @@ the store, and under way while a living worker says so. Whatever else there is g
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from typing import Any
-
-from rq import Queue
-from rq.exceptions import NoSuchJobError
-from rq.job import Job, JobStatus
 
 from ..rounds.graph import GATHER, Step
 from ..store import Store, StoreError
-from .queue import HEAVY, QUICK, Jobs
+from .names import HEAVY, QUICK
+from .queue import Jobs
 from .state import ProjectState
+from .under_way import is_under_way
 
 log = logging.getLogger(__name__)
 
 _LOCK_WAIT_S = 10.0
-_SILENT_HEARTBEATS = 3
 _FAILED = "a step of the round failed: see the worker's log"
 
 
@@ -68,7 +63,8 @@ def _advance_once(jobs: Jobs, state: ProjectState, ended: str | None) -> bool:
         return True
     for step in steps:
         job_id = running.get(f"job:{step.name}")
-        if job_id and step.name != ended and _is_under_way(jobs, job_id):
+        queued = job_id if step.name != ended else None
+        if queued and is_under_way(jobs.redis, jobs.settings, HEAVY, queued):
             continue
         attempt = state.attempt(step.name)
         if attempt > jobs.settings.attempts:
@@ -103,29 +99,6 @@ def _queue(
     else:
         arguments = (project_id, number, running["version"], step.name)
         jobs.enqueue(HEAVY, "step_job", *arguments, job_id=job_id)
-
-
-def _is_under_way(jobs: Jobs, job_id: str) -> bool:
-    """Whether a job waits in its queue, or a living worker is at it."""
-    try:
-        job = Job.fetch(job_id, connection=jobs.redis)
-    except NoSuchJobError:
-        return False
-    status = job.get_status(refresh=False)
-    patience = timedelta(seconds=_SILENT_HEARTBEATS * jobs.settings.heartbeat_s)
-
-    def lately(moment: datetime | None) -> bool:
-        return moment is not None and _aware(moment) > datetime.now(timezone.utc) - patience
-
-    if status == JobStatus.QUEUED:
-        # A worker that died between taking a job and starting it leaves it in no queue.
-        waiting: Callable[[Job], int | None] = Queue(HEAVY, connection=jobs.redis).get_job_position
-        return waiting(job) is not None or lately(job.enqueued_at)
-    return status == JobStatus.STARTED and lately(job.last_heartbeat or job.started_at)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _succeed(jobs: Jobs, state: ProjectState, number: int, version: str) -> None:

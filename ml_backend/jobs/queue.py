@@ -17,22 +17,13 @@ from rq.job import Job
 
 from ..rounds.graph import ORDER_OF_KINDS
 from ..settings import Settings
+from .errands import Errands
+from .errors import DOWN, JobsError
+from .names import HEAVY, QUICK
 from .state import ProjectState, known_projects
 
-QUICK = "quorum-quick"  # looks and bookkeeping: seconds, never behind a training
-HEAVY = "quorum"  # steps of rounds
 _LOOK_HELD_S = 120
 _CANCELLED_S = 3600.0
-_WORK = "ml_backend.jobs.work"
-_DOWN = "Redis cannot be reached: check QUORUM_REDIS_URL"
-
-
-class JobsError(RuntimeError):
-    """Redis cannot be used; the message names the remedy."""
-
-
-class RoundFailed(RuntimeError):
-    """A step ended with an error for people: its text is the whole story."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,11 @@ class Jobs:
         """A project's part of Redis."""
         return ProjectState(self.redis, project_id)
 
+    @property
+    def errands(self) -> Errands:
+        """What people ask for beside rounds."""
+        return Errands(self.redis, self.settings, self.enqueue)
+
     # -- asking ---------------------------------------------------------------------------------
 
     def request_look(self, project_id: int) -> str:
@@ -64,7 +60,7 @@ class Jobs:
                 self.enqueue(QUICK, "look_job", project_id)
         except RedisError:
             raise JobsError(
-                f"{_DOWN}; the project will be looked at by the periodic check"
+                f"{DOWN}; the project will be looked at by the periodic check"
             ) from None
         return f"look-{project_id}"
 
@@ -77,7 +73,7 @@ class Jobs:
             number = self.state(project_id).ask_for_round(force)
             self.enqueue(QUICK, "advance_job", project_id)
         except RedisError:
-            raise JobsError(f"{_DOWN}, then ask again") from None
+            raise JobsError(f"{DOWN}, then ask again") from None
         return f"round-{project_id}-{number}"
 
     def cancel(self, project_id: int, hold_s: float = _CANCELLED_S) -> None:
@@ -93,7 +89,7 @@ class Jobs:
                     self._stop(job_id)
             self.enqueue(QUICK, "advance_job", project_id)
         except RedisError:
-            raise JobsError(_DOWN) from None
+            raise JobsError(DOWN) from None
 
     def _stop(self, job_id: str) -> None:
         with suppress(NoSuchJobError, InvalidJobOperation):
@@ -103,10 +99,17 @@ class Jobs:
             elif job.is_queued:
                 job.cancel()
 
-    def enqueue(self, queue: str, function: str, *arguments: Any, job_id: str | None = None) -> Job:
-        """Put one of the functions of ml_backend.jobs.work into a queue."""
+    def enqueue(
+        self,
+        queue: str,
+        function: str,
+        *arguments: Any,
+        job_id: str | None = None,
+        module: str = "work",
+    ) -> Job:
+        """Put one of the functions of ml_backend.jobs.work, or errand_work, into a queue."""
         return Queue(queue, connection=self.redis).enqueue(
-            f"{_WORK}.{function}",
+            f"{__package__}.{module}.{function}",
             *arguments,
             job_id=job_id,
             job_timeout=self.settings.round_timeout_s,
@@ -133,7 +136,7 @@ class Jobs:
         except ValueError:
             raise JobsError("there is no such job") from None
         except RedisError:
-            raise JobsError(_DOWN) from None
+            raise JobsError(DOWN) from None
 
     def latest(self, project_id: int) -> dict[str, Any] | None:
         """How a project's running round stands, or else how its newest ended; None without any."""
@@ -151,7 +154,7 @@ class Jobs:
         try:
             return self.state(project_id).trouble
         except RedisError:
-            return _DOWN
+            return DOWN
 
     def _round_status(self, project_id: int, number: int) -> dict[str, Any]:
         state = self.state(project_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,9 +12,11 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
 
 _KEEP_S = 7 * 24 * 3600  # how rounds ended is shown for a week
-_LOCK_S = 60
+_GONE_S = 3600
+_LOCK_S = 12.0
 _LONGEST_REST_S = 5.0
 _LONGEST_BACKOFF_S = 1800.0
 PROJECTS = "quorum:projects"
@@ -51,14 +54,26 @@ class ProjectState:
         if rest_ms > 0:
             time.sleep(min(_LONGEST_REST_S, rest_ms / 1000))
 
-    def looked(self, took_s: float, trouble: str | None = None) -> None:
-        """Keep how long a look took, and why the project could not be looked at."""
+    def looked(self, took_s: float, trouble: str | None = None, gone: bool = False) -> None:
+        """Keep how long a look took, and why the project could not be looked at.
+
+        One that is gone, perhaps for good, is left out of the periodic looks for an hour.
+        """
         if took_s:
             self.redis.set(self._key("rest"), 1, px=max(1, int(1000 * took_s)))
+        if gone:
+            self.redis.set(self._key("gone"), 1, ex=_GONE_S)
+        else:
+            self.redis.delete(self._key("gone"))
         if trouble:
             self.redis.set(self._key("trouble"), trouble, ex=_KEEP_S)
         else:
             self.redis.delete(self._key("trouble"))
+
+    @property
+    def gone(self) -> bool:
+        """Whether Label Studio had no such project in the last hour."""
+        return bool(self.redis.exists(self._key("gone")))
 
     @property
     def trouble(self) -> str | None:
@@ -168,18 +183,28 @@ class ProjectState:
 
     @contextmanager
     def locked(self, name: str, wait_s: float) -> Iterator[None]:
-        """One at a time of all workers. Raises RedisError if it is not free in time.
+        """One at a time of all workers. Raises LockedError if it is not free in time, RedisError.
 
-        The lock runs out after a minute: what is done under it must be short.
+        It is held as long as this process lives: who dies with it blocks the others for seconds.
         """
         lock = self.redis.lock(self._key(f"lock:{name}"), timeout=_LOCK_S, thread_local=False)
         if not lock.acquire(blocking=True, blocking_timeout=wait_s):
             raise LockedError(f"project {self.project_id} is busy")
+        done = threading.Event()
+        threading.Thread(target=_hold, args=(lock, done), daemon=True).start()
         try:
             yield
         finally:
+            done.set()
             with suppress(LockError):  # it ran out
                 lock.release()
+
+
+def _hold(lock: Lock, done: threading.Event) -> None:
+    """Keep a lock from running out; a Redis that is away for a moment does no harm."""
+    while not done.wait(_LOCK_S / 4):
+        with suppress(RedisError):
+            lock.reacquire()
 
 
 class LockedError(RedisError):

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -15,14 +15,20 @@ from ..label_studio import LabelStudio, LabelStudioError
 from ..masks import MaskError
 from ..settings import Settings, SettingsError
 from ..store import Store, StoreError, project_ids
-from ..survey import Seen
+from ..survey import Seen, Survey
 from .advance import advance
-from .queue import QUICK, Jobs, RoundFailed
+from .errors import RoundFailed
+from .names import QUICK
+from .queue import Jobs
 from .state import LockedError
+
+if TYPE_CHECKING:
+    from ..rounds.context import Context
 
 log = logging.getLogger(__name__)
 
-_LOOK_WAIT_S = 30.0
+_LOOK_WAIT_S = 15.0  # longer than the lock of a worker that died
+_UNFINISHED = {"running": "rest_job", "undoing": "undo_rest_job"}
 _CLEANED = 40  # predictions removed at once: looks must not wait for long
 
 
@@ -41,20 +47,38 @@ def look_job(project_id: int) -> str:
             with _context(jobs, project_id) as context:
                 running = state.running()
                 looked = look(context, bool(running), _labels_of(context.store, running))
-            state.looked(time.monotonic() - started, looked.trouble)
+                state.looked(time.monotonic() - started, looked.trouble)
+                if looked.due and not looked.paused and not state.held_back:
+                    jobs.request_round(project_id)
+                more = looked.more or _tell(context, looked.found)
     except LockedError:
         # The look that holds the lock may have read the tasks before what this one was asked for.
         jobs.request_look(project_id)
         return "busy"
     except (LabelStudioError, MaskError, SettingsError, StoreError) as error:
         log.warning("project %d: %s", project_id, error)
-        state.looked(0, str(error))
+        state.looked(0, str(error), gone=getattr(error, "status", None) == 404)
         return "failed"
-    if looked.more:
+    if more:
         jobs.request_look(project_id)
-    if looked.due and not looked.paused and not state.held_back:
-        jobs.request_round(project_id)
     return looked.why
+
+
+def _tell(context: Context, found: Survey) -> bool:
+    """Bring what people look at up to date; whether there is more to read. It fails no look."""
+    from ..figures.refresh import refresh
+    from ..rest import show_review
+
+    try:
+        remaining = refresh(context.label_studio, context.store, found, context.settings)
+        show_review(context)
+    except (LabelStudioError, StoreError) as error:
+        log.warning("project %d: figures wait for the next look: %s", found.project_id, error)
+        return False
+    except Exception as error:  # the order and the rounds must go on, whatever is wrong here
+        log.error("project %d: %s in its figures", found.project_id, type(error).__name__)
+        return False
+    return remaining > 0
 
 
 def _labels_of(store: Store, running: Mapping[str, str]) -> Seen | None:
@@ -151,7 +175,7 @@ def _context(jobs: Jobs, project_id: int, progress: Any = None) -> Iterator[Any]
 
 def clean_job(project_id: int) -> int:
     """Remove some predictions of old versions, and go on later if there are more."""
-    from ..rounds.order import clean_predictions
+    from ..rounds.cleaning import clean_predictions
 
     jobs = Jobs.connect(Settings.from_environment())
     try:
@@ -171,13 +195,16 @@ def advance_job(project_id: int) -> None:
 
 
 def advance_all_job() -> int:
-    """The same for every project with a round: takes up what a dead worker left."""
+    """The same for every project with a round or an errand: takes up what a dead worker left."""
     jobs = Jobs.connect(Settings.from_environment())
     count = 0
     for project_id in jobs.projects():
-        if jobs.state(project_id).running() or jobs.state(project_id).waits:
+        wanted = jobs.state(project_id).running() or jobs.state(project_id).waits
+        if wanted or jobs.errands.waiting(project_id):
             try:
-                advance(jobs, project_id)
+                if wanted:
+                    advance(jobs, project_id)
+                jobs.errands.advance(project_id)
                 count += 1
             except LockedError:
                 continue
@@ -194,6 +221,10 @@ def reconcile_job() -> int:
     settings = Settings.from_environment()
     jobs = Jobs.connect(settings)
     projects = set(jobs.projects()) | set(project_ids(settings.store_root))
+    projects = {project_id for project_id in projects if not jobs.state(project_id).gone}
     for project_id in projects:
         jobs.request_look(project_id)
+        state = Store(settings.store_root, project_id).figures("rest").get("state")
+        if state in _UNFINISHED:
+            jobs.errands.ask(project_id, _UNFINISHED[state])
     return len(projects)

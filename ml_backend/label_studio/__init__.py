@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from ..settings import Settings
 from .connecting import Connecting
+from .drafts import Drafts, StoredPrediction
 from .listing import Task
-from .predictions import Predictions, Pushed
+from .predictions import Pushed
 from .reading import Annotation
+from .rewriting import Rewriting
 from .transport import LabelStudioDown, LabelStudioError
 from .writing import SAMPLING, Writing
 
@@ -21,11 +23,12 @@ __all__ = [
     "LabelStudioDown",
     "LabelStudioError",
     "Pushed",
+    "StoredPrediction",
     "Task",
 ]
 
 
-class LabelStudio(Writing, Predictions, Connecting):
+class LabelStudio(Writing, Rewriting, Connecting, Drafts):
     """A connection to one Label Studio as one user."""
 
     @classmethod

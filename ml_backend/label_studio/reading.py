@@ -29,6 +29,9 @@ class Annotation:
     lead_time_s: float | None = None  # time spent drawing, as the browser measured it
     created_at: str = ""
     parent_prediction: int | None = None  # the prediction it was made from, if the editor told
+    # Who submitted or changed it in the editor or by a call; None if it was made in bulk and since
+    # then left alone.
+    edited_by: int | None = None
 
 
 class Reading(Listing):
@@ -37,6 +40,19 @@ class Reading(Listing):
     def whoami(self) -> str:
         """The e-mail of the token's user. Raises LabelStudioError if the token is refused."""
         return str(self._json("GET", "/api/current-user/whoami").get("email", ""))
+
+    def user_id(self) -> int:
+        """The number of the token's user, as in Annotation.annotator."""
+        return int(self._json("GET", "/api/current-user/whoami")["id"])
+
+    def people(self) -> dict[int, str]:
+        """Names of the users that this user can see, by id: the e-mail where there is none."""
+        listed = self._json("GET", "/api/users")
+        found = {}
+        for user in listed if isinstance(listed, list) else []:
+            name = f"{user.get('first_name') or ''} {user.get('last_name') or ''}".strip()
+            found[int(user["id"])] = name or str(user.get("email") or "")
+        return found
 
     def version(self) -> str:
         """Label Studio's release, such as 1.23.2."""
@@ -110,6 +126,7 @@ class Reading(Listing):
 
 def _annotation(task_id: int, raw: Mapping[str, Any]) -> Annotation:
     lead_time, parent = raw.get("lead_time"), raw.get("parent_prediction")
+    editor = raw.get("updated_by")
     return Annotation(
         id=int(raw["id"]),
         task_id=task_id,
@@ -120,4 +137,5 @@ def _annotation(task_id: int, raw: Mapping[str, Any]) -> Annotation:
         lead_time_s=None if lead_time is None else float(lead_time),
         created_at=str(raw.get("created_at") or ""),
         parent_prediction=int(parent) if isinstance(parent, int) else None,
+        edited_by=int(editor) if isinstance(editor, int) else None,
     )

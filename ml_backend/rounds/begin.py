@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
+from ..auto_annotations import MADE, is_unseen
 from ..committees import recipe, training_settings
 from ..gathering import LabelledSet, Problem, fingerprint, gather, read_images
 from ..label_studio import Task
@@ -73,6 +75,8 @@ def _labelled(
         problems,
         settings.consensus,
         {int(reader): float(weight) for reader, weight in weighed.items()},
+        # A committee that learnt from its own masks would only grow surer of its mistakes.
+        leave_out=partial(is_unseen, store.figures(MADE)),
     )
 
 

@@ -8,24 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ..committees import load
 from ..gathering import Problem
-from ..label_studio import LabelStudioError
-from ..learning.strategies import descriptor_type
 from ..masks import BrushConfig
-from ..order import Ids, quantiles, rank_scores
+from ..order import rank_scores
 from ..pool import (
     Draft,
-    ScoredPool,
     held_back,
     prediction,
-    queue,
     score_pool,
-    select,
-    unscored,
 )
 from ..store import Work, number_of
 from ..survey import survey
@@ -34,21 +25,20 @@ from .artefacts import (
     from_arrays,
     from_drafts,
     from_value,
-    to_arrays,
     to_drafts,
     to_value,
 )
-from .begin import SELECTED
+from .choosing import ORDER, chosen_order, problems_of
 from .context import Context, Gathered, artefact
 from .extend import extend
 from .graph import descriptors_name, drafts_name, shard_name
-from .train import LABELLED, config_of, tasks_of
+from .tabs import ADJUDICATE_TAB, show_next, show_tab
+from .train import config_of, tasks_of
 
 log = logging.getLogger(__name__)
 
-ORDER = "order"
-ADJUDICATE_TAB = "Adjudicate"
 _REFUSED = "Label Studio refuses its draft: was the label config changed during the round?"
+_NOTED = ("tasks", "first_free_score", "quantiles", "selected", "next")
 _CATCHING_UP = 3  # tasks may be imported while others are caught up with
 
 
@@ -78,11 +68,12 @@ def order(context: Context, gathered: Gathered, index: int) -> None:
     """
     store, version, settings = context.store, gathered.version, context.settings
     work = store.work(version)
-    chosen = _chosen(context, gathered, work)
+    chosen = chosen_order(context, gathered, work)
     started = time.time()
     refused = _push(context, gathered, work, chosen)
-    note = {name: chosen[name] for name in ("tasks", "first_free_score", "quantiles", "selected")}
-    store.note(version, ORDER, note)
+    # A round that an earlier release began has chosen without some of them.
+    store.note(version, ORDER, {name: chosen[name] for name in _NOTED if name in chosen})
+    store.note(version, "uncertainty", chosen.get("uncertainty", {}))
     store.note(version, "readers", gathered.values["crowd"])
     found = survey(context.label_studio, context.project_id, settings)
     for _ in range(_CATCHING_UP):
@@ -98,73 +89,6 @@ def order(context: Context, gathered: Gathered, index: int) -> None:
     if chosen["tasks"] or found.open_tasks():
         context.label_studio.serve_order_of(context.project_id, version)
     _tidy(context, gathered)
-
-
-def _chosen(context: Context, gathered: Gathered, work: Work) -> dict[str, Any]:
-    """The order: from the work area if it was chosen already, else chosen and kept there."""
-    kept = work.get(ORDER)
-    if kept is not None:
-        return dict(to_value(kept))
-    started = time.time()
-    # Read anew: what was labelled while the committee trained is no candidate any more.
-    found = survey(context.label_studio, context.project_id, context.settings)
-    if gathered.plan.groups:
-        shards = [
-            to_arrays(artefact(work, shard_name(index)))
-            for index in range(len(gathered.plan.shards))
-        ]
-        pool = ScoredPool.of_scores(shards)
-        labelled = None
-        if LABELLED in work.names():
-            labelled = to_arrays(artefact(work, LABELLED))["descriptors"]
-        selected = select(
-            found,
-            pool,
-            context.settings,
-            read=lambda ids: _descriptors(work, shards, ids),
-            labelled=labelled,
-            seed=context.seed(gathered.version),
-        )
-    else:
-        selected, readable = to_value(artefact(work, SELECTED))
-        open_now = {task.id for task in found.open_tasks()}
-        selected = [task_id for task_id in selected if task_id in open_now]
-        pool = unscored(readable)
-    tasks = queue(found, pool, selected)
-    if gathered.plan.groups:
-        # What came during the round is scored before the switch: see extend().
-        known = {*pool.task_ids.tolist(), *(p["task_id"] for p in _problems(gathered, work))}
-        tasks = [task for task in tasks if task in known]
-    batch = set(selected)
-    last = max((rank for rank, task in enumerate(tasks) if task in batch), default=-1) + 1
-    chosen = {
-        "tasks": tasks,
-        "selected": selected,
-        "first_free_score": last / len(tasks) if tasks else 0.0,
-        "quantiles": quantiles(pool.uncertainty.tolist()) if gathered.plan.groups else [],
-        "wanted": tasks[: context.settings.k],
-        "select_s": time.time() - started,
-    }
-    work.put(ORDER, from_value(chosen))
-    return chosen
-
-
-def _descriptors(
-    work: Work, shards: Sequence[Mapping[str, npt.NDArray[Any]]], task_ids: Ids
-) -> npt.NDArray[np.floating[Any]]:
-    """Descriptors of some tasks, (R, D), read shard by shard: a large pool's do not fit."""
-    place = {int(task_id): index for index, task_id in enumerate(task_ids)}
-    rows: npt.NDArray[np.floating[Any]] | None = None
-    for index, shard in enumerate(shards):
-        wanted = [n for n, i in enumerate(shard["task_ids"].tolist()) if i in place]
-        if not wanted:
-            continue
-        found = to_arrays(artefact(work, descriptors_name(index)))["descriptors"][wanted]
-        if rows is None:
-            kind = descriptor_type(len(task_ids), found.shape[1])
-            rows = np.zeros((len(task_ids), found.shape[1]), dtype=kind)
-        rows[[place[int(i)] for i in shard["task_ids"][wanted]]] = found
-    return np.zeros((0, 1), np.float32) if rows is None else rows
 
 
 def _push(context: Context, gathered: Gathered, work: Work, chosen: Mapping[str, Any]) -> list[int]:
@@ -213,7 +137,7 @@ def _outcome(
 ) -> dict[str, Any]:
     values, version = gathered.values, gathered.version
     seconds = _seconds(work)
-    problems = [*values["problems"], *_problems(gathered, work)]
+    problems = [*values["problems"], *problems_of(gathered, work)]
     return {
         "did": "trained" if gathered.plan.groups else "ordered",
         "version": version,
@@ -230,14 +154,6 @@ def _outcome(
         "seconds": seconds,
         "problems": problems,
     }
-
-
-def _problems(gathered: Gathered, work: Work) -> list[dict[str, Any]]:
-    """Tasks that could not be scored, and why."""
-    found: list[dict[str, Any]] = []
-    for index in range(len(gathered.plan.shards)):
-        found += to_value(work.get(f"problems-{index}") or b"[]")
-    return found
 
 
 def _seconds(work: Work) -> dict[str, list[float]]:
@@ -260,40 +176,13 @@ def _span(seconds: Mapping[str, Sequence[float]], kinds: Sequence[str]) -> float
 def _tidy(context: Context, gathered: Gathered) -> None:
     """What the new version leaves behind; a failure here harms nothing, the next round tidies."""
     store, settings = context.store, context.settings
+    show_next(context)
     adjudicate = gathered.values["crowd"].get("adjudicate")
-    try:
-        if adjudicate is not None:
-            context.label_studio.show_tab(context.project_id, ADJUDICATE_TAB, adjudicate)
-    except LabelStudioError as error:
-        log.warning("project %d: no tab was made: %s", context.project_id, error)
+    if adjudicate is not None:
+        show_tab(context, ADJUDICATE_TAB, adjudicate)
     if settings.keep_versions:
         store.retain(settings.keep_versions)
     for version in store.works():
         # A later one is of a round that another worker may have begun already.
         if number_of(version) <= number_of(gathered.version):
             store.work(version).clear()
-
-
-def clean_predictions(context: Context, at_most: int) -> int:
-    """Remove some predictions of versions older than those that are to stay; how many.
-
-    Of slices without a label alone: of the others Label Studio would say that they have changed.
-    Raises LabelStudioError.
-    """
-    store, server = context.store, context.label_studio
-    current = store.current()
-    held = server.prediction_counts(context.project_id)
-    older = [v for v in store.versions() if v in held and v != current]
-    older = older[: max(0, len(older) - context.settings.keep_predictions)]
-    unlabelled: set[int] | None = None
-    removed = 0
-    for version in older:
-        if unlabelled is None:
-            listed = server.tasks(context.project_id)
-            unlabelled = {task.id for task in listed if not task.annotations and not task.skipped}
-        removed += server.delete_predictions(
-            context.project_id, version, at_most=at_most - removed, task_ids=unlabelled
-        )
-        if removed >= at_most:
-            break
-    return removed

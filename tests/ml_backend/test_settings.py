@@ -28,6 +28,7 @@ def test_an_empty_variable_leaves_the_default():
         ({"QUORUM_HOLD_DRAFTS_BACK": "10"}, "QUORUM_HOLD_DRAFTS_BACK must be between 0 and 1"),
         ({"QUORUM_REST_AS": "masks"}, "predictions or annotations"),
         ({"LABEL_STUDIO_URL": "localhost:8080"}, "LABEL_STUDIO_URL must be an http"),
+        ({"LABEL_STUDIO_PUBLIC_URL": "javascript:1"}, "LABEL_STUDIO_PUBLIC_URL must be an http"),
         ({"QUORUM_BASIC_AUTH_USER": "quorum"}, "QUORUM_BASIC_AUTH_PASSWORD"),
     ],
 )

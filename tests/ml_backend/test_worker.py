@@ -5,8 +5,10 @@ import subprocess
 import sys
 import time
 
+from rq import Queue, Worker
+
 from launcher import CLONE
-from ml_backend.jobs import Jobs
+from ml_backend.jobs import HEAVY, Jobs
 from ml_backend.settings import Settings
 
 
@@ -77,6 +79,8 @@ def test_a_worker_takes_steps_and_leaves_no_process_behind(redis_url, tmp_path):
                     pass
                 time.sleep(0.2)
             status = jobs.status(name)
+            (worker,) = Worker.all(queue=Queue(HEAVY, connection=jobs.redis))
+            device = jobs.redis.hget(worker.key, "device")
         finally:
             for process in both:
                 process.terminate()
@@ -84,3 +88,4 @@ def test_a_worker_takes_steps_and_leaves_no_process_behind(redis_url, tmp_path):
                 process.wait(20)
     assert "cannot be reached" in status["error"], (tmp_path / "log").read_text()
     assert jobs.workers() == 0
+    assert device == b"cpu"

@@ -147,3 +147,28 @@ def test_an_unknown_job_is_said_to_be_unknown(jobs):
     for name in ("round-7-99", "round-x-1", "nonsense"):
         with pytest.raises(JobsError, match="no such job"):
             jobs.status(name)
+
+
+def test_a_lock_is_held_while_its_process_lives_and_soon_free_when_it_has_died(jobs, monkeypatch):
+    import time
+
+    from ml_backend.jobs import state
+
+    monkeypatch.setattr(state, "_LOCK_S", 0.8)
+    with jobs.state(7).locked("look", 1):
+        time.sleep(2)
+        with pytest.raises(state.LockedError), jobs.state(7).locked("look", 0.1):
+            pass
+    with jobs.state(7).locked("look", 0.1):
+        pass
+    jobs.redis.set("quorum:project:7:lock:look", "of a dead process", px=800)
+    with jobs.state(7).locked("look", 2):
+        pass
+
+
+def test_a_project_that_is_gone_is_left_out_of_the_periodic_looks(jobs, settings, waiting):
+    (settings.store_root / "projects" / "3").mkdir(parents=True)
+    jobs.state(3).looked(0, "there is no such project", gone=True)
+    assert reconcile_job() == 0 and waiting(QUICK) == []
+    jobs.state(3).looked(0.1)
+    assert reconcile_job() == 1

@@ -1,0 +1,121 @@
+"""All figures of a project brought up to date, with the tasks that a look has just read.
+
+A look has annotators waiting for its order: what is done here is bounded, and goes on at the next
+one. Where nothing has changed since the last time nothing is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..gathering import read_image
+from ..label_studio import LabelStudio, LabelStudioError
+from ..settings import Settings
+from ..store import Store, StoreError
+from ..survey import Survey
+from .data import CLASSES, areas_by_slice, class_figures
+from .ledger import Ledger, refresh_records
+from .next_pictures import refresh_next
+from .pace import pace
+from .people import people
+from .quality import refresh_quality
+from .standing import standing
+from .trial import trial
+
+log = logging.getLogger(__name__)
+
+STANDING = "standing"
+_AT_ONCE = 50  # annotated tasks read in one look: masks take some tens of ms each
+
+
+def refresh(label_studio: LabelStudio, store: Store, found: Survey, settings: Settings) -> int:
+    """Bring the figures up to date; how many annotated tasks are still to be read.
+
+    What cannot be had now is left as it was, for the next look: figures never fail a look.
+    Raises StoreError.
+    """
+    current = store.current()
+    readers = store.noted(current, "readers") if current else {}
+    problems = store.noted(current, "round").get("problems", []) if current else []
+    store.keep_figures(STANDING, standing(found, problems=problems))
+    refresh_quality(store)
+    remaining = 0
+    state = _state_of(found, settings, current)
+    if store.figures("people").get("state") != state:
+        remaining = _attempt(
+            found,
+            lambda: refresh_records(
+                label_studio, store, found.project_id, found, settings, _AT_ONCE
+            ),
+        )
+        _people(label_studio, store, found, settings, readers, None if remaining else state)
+    _attempt(
+        found,
+        lambda: refresh_next(
+            label_studio,
+            store,
+            found,
+            settings,
+            lambda task: read_image(label_studio, task, found.config),
+        ),
+    )
+    return remaining
+
+
+def _attempt(found: Survey, read: Callable[[], Any]) -> int:
+    """What it gives if that is a number; all if Label Studio refuses now."""
+    try:
+        given = read()
+    except LabelStudioError as error:
+        log.warning("project %d: figures wait for the next look: %s", found.project_id, error)
+        return -1
+    return given if isinstance(given, int) else 0
+
+
+def _people(
+    label_studio: LabelStudio,
+    store: Store,
+    found: Survey,
+    settings: Settings,
+    readers: Mapping[str, Any],
+    state: str | None,
+) -> None:
+    """What follows from the records of annotations."""
+    records = Ledger.read(store).records()
+    store.keep_figures(CLASSES, class_figures(found.config.labels, areas_by_slice(records)))
+    store.keep_figures("pace", pace(records, overlap=found.overlap))
+    store.keep_figures("trial", trial(records, share=settings.hold_drafts_back))
+    panel = people(
+        records,
+        readers,
+        address=lambda task: (
+            f"{settings.public_url}/projects/{found.project_id}/data?task={int(task)}"
+        ),
+        names=None if settings.pseudonymous else _names(label_studio, found),
+        numbers=store.figures("annotators").get("numbers"),
+        pseudonymous=settings.pseudonymous,
+    )
+    # Last: with its state nothing of this is made again until something changes.
+    store.keep_figures("people", {**panel, "state": state})
+
+
+def _names(label_studio: LabelStudio, found: Survey) -> dict[int, str]:
+    try:
+        return label_studio.people()
+    except LabelStudioError as error:
+        log.warning("project %d: people stay without names: %s", found.project_id, error)
+        return {}
+
+
+def _state_of(found: Survey, settings: Settings, current: str | None) -> str:
+    """A hash of all that people's figures follow from."""
+    annotated = {task.id: task.changed for task in found.tasks if task.annotations}
+    of = [annotated, current, settings.pseudonymous, settings.hold_drafts_back, found.overlap]
+    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+__all__ = ["STANDING", "StoreError", "refresh"]

@@ -1,0 +1,146 @@
+"""What workers run of errands: going back, annotating the rest and undoing it, a data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from ..label_studio import LabelStudio, LabelStudioError
+from ..masks import MaskError
+from ..settings import Settings, SettingsError
+from ..store import Store, StoreError
+from .errands import EXPORT, REST, ROLLBACK
+from .errors import JobsError, RoundFailed
+from .queue import Jobs
+
+log = logging.getLogger(__name__)
+
+# The figures that tell how what is in a slot stands.
+_FIGURES = {REST: "rest", EXPORT: "export", ROLLBACK: "rollback"}
+
+
+def rollback_job(project_id: int, version: str) -> None:
+    """Draft and order with an older version again."""
+    from ..rounds.rollback import roll_back
+
+    with _errand(project_id, ROLLBACK) as errand:
+        # A round under way would switch to its own version.
+        errand.jobs.cancel(project_id, hold_s=0)
+        roll_back(errand.context, version)
+        errand.tell({"state": "done", "version": version})
+        errand.jobs.request_look(project_id)
+
+
+def rest_job(project_id: int) -> None:
+    """Annotate the rest; a round that is due comes first, and then this goes on."""
+    from ..rest import annotate_rest
+
+    with _errand(project_id, REST) as errand:
+        settings, stops = errand.context.settings, (errand.cancelled, errand.round_wants)
+        done = annotate_rest(errand.context, settings.rest_as, errand.on_progress, *stops)
+        errand.more = done["state"] == "running"
+
+
+def undo_rest_job(project_id: int) -> None:
+    """Take back what was made of the rest."""
+    from ..rest import undo_rest
+
+    with _errand(project_id, REST) as errand:
+        undo_rest(errand.context, errand.on_progress)
+
+
+def export_job(project_id: int, format_name: str) -> None:
+    """Prepare a data set for download."""
+    from ..export import ExportError, export_to
+    from ..export.archive import keep_download
+
+    with _errand(project_id, EXPORT) as errand:
+        settings, server = errand.jobs.settings, errand.context.label_studio
+        about: dict[str, Any] = {"format": format_name, "error": None}
+        errand.tell({"state": "running", **about})
+        try:
+            target = keep_download(settings, project_id, format_name)
+            export_to(settings, server, project_id, format_name, target, errand.on_progress)
+        except ExportError as error:
+            errand.fail(str(error))
+        except OSError as error:
+            place = settings.data_dir / "exports"
+            errand.fail(f"{place} cannot be written ({error.strerror}): free some space there")
+        else:
+            errand.tell({"state": "done", **about, "name": target.name})
+
+
+def note_failure(settings: Settings, project_id: int, slot: str, error: str, **more: str) -> None:
+    """Keep for the page why what was in a slot failed; what was known of it stays."""
+    log.warning("project %d: %s failed: %s", project_id, slot, error)
+    with suppress(StoreError):
+        store = Store(settings.store_root, project_id)
+        known = store.figures(_FIGURES[slot])
+        store.keep_figures(_FIGURES[slot], {**known, **more, "state": "failed", "error": error})
+
+
+@dataclass
+class _Errand:
+    """One errand while it is done."""
+
+    jobs: Jobs
+    context: Any
+    project_id: int
+    slot: str
+    more: bool = False  # it steps aside for a round, and keeps its slot
+
+    def cancelled(self) -> bool:
+        """Whether it is asked to end; if nobody can say so now, not yet."""
+        try:
+            return self.jobs.errands.cancelled(self.project_id, self.slot)
+        except RedisError:
+            return False
+
+    def round_wants(self) -> bool:
+        """Whether a round of the project waits or runs."""
+        try:
+            state = self.jobs.state(self.project_id)
+            return bool(state.running()) or state.waits
+        except RedisError:
+            return False
+
+    def on_progress(self, step: str, done: int, total: int) -> None:
+        """It comes on: what it has failed before counts no more."""
+        self.jobs.errands.came_on(self.project_id, self.slot)
+
+    def tell(self, figures: dict[str, Any]) -> None:
+        """Keep how it stands, for the page."""
+        self.context.store.keep_figures(_FIGURES[self.slot], figures)
+
+    def fail(self, error: str) -> None:
+        """Keep why it failed."""
+        note_failure(self.jobs.settings, self.project_id, self.slot, error)
+
+
+@contextmanager
+def _errand(project_id: int, slot: str) -> Iterator[_Errand]:
+    """Around an errand: its context, an error in words, and the slot freed at its end."""
+    from ..learning.memory import TooLittleMemory
+    from ..rest import RestError
+    from ..rounds.context import Context
+
+    jobs = Jobs.connect(Settings.from_environment())
+    if slot not in jobs.errands.waiting(project_id):
+        raise RoundFailed("it was done meanwhile, or taken back")
+    with LabelStudio.of(jobs.settings) as server:
+        errand = _Errand(jobs, None, project_id, slot)
+        try:
+            errand.context = Context.of(jobs.settings, server, project_id)
+            yield errand
+        except (
+            *(LabelStudioError, MaskError, RestError, SettingsError, StoreError, JobsError),
+            TooLittleMemory,
+        ) as error:
+            errand.fail(str(error))
+    if not errand.more:
+        jobs.errands.done(project_id, slot)

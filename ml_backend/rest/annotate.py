@@ -1,0 +1,142 @@
+"""The run: which slices are left, and chunk after chunk of them until none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..auto_annotations import Made
+from ..label_studio import LabelStudioError, Task
+from ..learning.memory import TooLittleMemory
+from ..masks import MaskError
+from ..pool import Progress, held_back
+from ..rounds.context import Context, silent
+from ..store import Store, StoreError
+from ..survey import Survey, survey
+from .chunks import CHUNK, Crew, RestError, fill_predictions, make_annotations, settle
+from .report import Report
+from .tabs import show_review
+
+AS = ("predictions", "annotations")
+_CANNOT = (LabelStudioError, MaskError, RestError, StoreError, TooLittleMemory)
+_OVERLAP = (
+    "each slice is to get {overlap} annotators, and Label Studio would serve those begun by the "
+    "committee first: annotate the rest as predictions, or ask for 1 annotator a slice first"
+)
+
+
+def _never() -> bool:
+    return False
+
+
+def annotate_rest(
+    context: Context,
+    as_: str,
+    on_progress: Progress = silent,
+    cancelled: Callable[[], bool] = _never,
+    paused: Callable[[], bool] = _never,
+) -> dict[str, Any]:
+    """Mask every remaining slice as "predictions" or "annotations"; the figures "rest".
+
+    Called again after it was killed, cancelled or failed, it goes on where it was. Both questions
+    are asked between chunks: `cancelled` ends the run, `paused` returns with the state "running",
+    to be called again, so that a round's steps need not wait. If another version takes over, the
+    rest of the run is its work.
+
+    Raises LabelStudioError, MaskError, StoreError, TooLittleMemory, or RestError, all kept as the
+    error of the figures; ValueError for any other `as_`.
+    """
+    if as_ not in AS:
+        raise ValueError(f"the rest is annotated as {' or '.join(AS)}, not as {as_!r}")
+    report = Report.begin(context.store, as_, context.store.current() or "")
+    try:
+        return _run(context, report, on_progress, cancelled, paused)
+    except _CANNOT as error:
+        report.end("failed", str(error))
+        raise
+
+
+def _run(
+    context: Context,
+    report: Report,
+    on_progress: Progress,
+    cancelled: Callable[[], bool],
+    paused: Callable[[], bool],
+) -> dict[str, Any]:
+    made = Made.of(context.store)
+    settle(context, made)
+    if report.made_as == "annotations":
+        made.annotator = context.label_studio.user_id()
+    write = make_annotations if report.made_as == "annotations" else fill_predictions
+    crew: Crew | None = None
+    left: list[Task] = []
+    tried: set[int] = set()
+    while True:
+        if cancelled() or paused():
+            show_review(context)
+            return report.end("cancelled") if cancelled() else report.keep()
+        current = context.store.current()
+        if crew is None or crew.version != current:
+            crew, left, tried = Crew.of(context, current), [], set()
+        if not left:  # also what was imported meanwhile
+            failed = {problem["task_id"] for problem in report.problems}
+            left = _remaining(context, report.made_as, crew.version, tried | failed)
+            if not left:
+                show_review(context)
+                return report.end("done")
+            report.version, report.total = crew.version, report.done + len(left)
+        part, left = left[:CHUNK], left[CHUNK:]
+        on_progress("annotate", report.done, report.total)
+        write(context, crew, part, made, report)
+        tried |= {task.id for task in part}
+        report.done += len(part)
+        report.keep()
+        on_progress("annotate", report.done, report.total)
+
+
+def _remaining(context: Context, made_as: str, version: str, without: set[int]) -> list[Task]:
+    """The slices to mask, the least certain first."""
+    found = survey(context.label_studio, context.project_id, context.settings)
+    order = context.store.noted(version, "order")
+    rank = {task_id: place for place, task_id in enumerate(order.get("tasks", []))}
+    bare = [t for t in found.open_tasks() if t.annotations == 0 and t.id not in without]
+    if made_as == "annotations":
+        tasks = _for_annotations(found, bare)
+    else:
+        tasks = _for_predictions(context, bare, rank, version)
+    known = noted_uncertainty(context.store, version)
+
+    def place(task: Task) -> tuple[float, int]:
+        return -known.get(task.id, -1.0), rank.get(task.id, len(rank))
+
+    return sorted(tasks, key=place)
+
+
+def _for_annotations(found: Survey, tasks: list[Task]) -> list[Task]:
+    """All but skipped slices, and those that people are asked to label for the evaluation."""
+    if found.overlap > 1:
+        raise RestError(_OVERLAP.format(overlap=found.overlap))
+    asked = {t.id for t, wanted in zip(found.tasks, found.evaluation, strict=True) if wanted}
+    return [task for task in tasks if not task.skipped and task.id not in asked]
+
+
+def _for_predictions(
+    context: Context, tasks: list[Task], rank: dict[int, int], version: str
+) -> list[Task]:
+    """Slices behind those that a round drafts, and not of those that are never to get a draft."""
+    settings, made = context.settings, Made.of(context.store)
+    pending = made.pending_tasks()
+    drafted = {i for i, v in made.drafted.items() if v == version and i not in pending}
+    return [
+        task
+        for task in tasks
+        if task.id not in drafted
+        and rank.get(task.id, settings.drafts_ahead) >= settings.drafts_ahead
+        and not held_back(settings, task.id)
+    ]
+
+
+def noted_uncertainty(store: Store, version: str) -> dict[int, float]:
+    """What a version's round found of its pool, by task; empty if it did not keep it."""
+    kept = store.noted(version, "uncertainty")
+    return dict(zip(kept.get("task_ids", []), kept.get("values", []), strict=False))

@@ -1,0 +1,89 @@
+"""The panel of people."""
+
+import json
+
+import pytest
+
+from ml_backend.figures.people import people
+from ml_backend.figures.records import Record
+from tests.figures_sample import sample_records
+
+
+def row(number, task, who, **fields):
+    moment = f"2026-03-02T08:{number:02d}:00Z"
+    return Record(number, task, who, moment, moment, **fields)
+
+
+def address(task_id):
+    return f"http://studio/projects/1/data?task={task_id}"
+
+
+READERS = {
+    "readers": [
+        {
+            "annotator": 4,
+            "slices": 2,
+            "dice": {"mean": 0.8, "low": 0.7, "high": 0.9},
+            "kappa": 0.75,
+            "area_ratio": {"mean": 1.0, "low": 0.9, "high": 1.1},
+        }
+    ],
+    "suspects": [{"annotator": 4, "reason": "draws 1.40 times as large as the others (12 slices)"}],
+    "disagreement": {"9": 0.4, "8": 0.2},
+    "adjudicate": [9],
+}
+
+
+def test_each_has_slices_times_and_change():
+    rows = [
+        row(1, 7, 4, lead_time_s=10.0, changed=0.1),
+        row(2, 8, 4, lead_time_s=20.0, changed=0.3),
+        row(3, 9, 4, lead_time_s=90_000.0),
+        row(4, 9, 6),
+    ]
+    found = people(rows, READERS, address=address, names={4: "a@clinic.example"})
+    first, second = found["people"]
+    assert (first["annotator"], first["name"], first["slices"]) == (4, "a@clinic.example", 3)
+    assert first["median_s"] == 20.0
+    assert first["changed"]["mean"] == pytest.approx(0.2) and first["drafts"] == 2
+    assert first["dice"]["mean"] == 0.8 and first["kappa"] == 0.75
+    assert "1.40 times" in first["suspected"]
+    assert first["last_at"] == "2026-03-02T08:03:00Z"
+    assert second["median_s"] is None and second["suspected"] is None
+    assert found["adjudicate"] == [{"task": 9, "address": address(9), "disagreement": 0.4}]
+
+
+def test_a_pseudonymous_panel_holds_neither_name_nor_account():
+    rows = [row(1, 7, 4711), row(2, 8, 4712)]
+    numbers = {"4712": 1, "4711": 2}
+    found = people(
+        rows,
+        {},
+        address=address,
+        names={4711: "a@clinic.example"},
+        numbers=numbers,
+        pseudonymous=True,
+    )
+    text = json.dumps(found)
+    assert "clinic" not in text and "471" not in text
+    assert {p["name"] for p in found["people"]} == {"Annotator 1", "Annotator 2"}
+
+
+def test_numbers_stay_when_an_older_account_joins():
+    first = people([row(1, 7, 20)], {}, address=address, numbers={"20": 1})
+    second = people([row(1, 7, 20), row(2, 8, 3)], {}, address=address, numbers={"20": 1})
+    assert first["people"][0]["name"] == "Annotator 1"
+    assert {p["annotator"]: p["name"] for p in second["people"]} == {
+        20: "Annotator 1",
+        3: "Annotator 2",
+    }
+
+
+def test_nothing_known_is_an_empty_panel():
+    assert people([], {}, address=address)["people"] == []
+
+
+def test_a_large_team_is_json_without_nan():
+    found = people(sample_records(1, 300, 20), {}, address=address)
+    assert len(found["people"]) == 20
+    json.dumps(found, allow_nan=False)

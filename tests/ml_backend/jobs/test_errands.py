@@ -1,0 +1,140 @@
+"""What people ask for beside rounds, on a real Redis, with a project in memory."""
+
+import pytest
+from redis import Redis
+from rq.job import Job
+
+from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, errand_work
+from ml_backend.jobs.work import advance_all_job, reconcile_job
+from ml_backend.store import Store
+from tests.ml_backend.projects import Project, in_place_of_label_studio, sides
+
+
+@pytest.fixture
+def store(settings):
+    return Store(settings.store_root, 1)
+
+
+@pytest.fixture
+def project(jobs, store, monkeypatch):
+    made = Project()
+    store.keep_sides(sides(made))
+    with in_place_of_label_studio(monkeypatch, made):
+        yield made
+
+
+def two_versions(jobs, project, store, work_off):
+    """Both names, the older first."""
+    names = []
+    for labels in ([*project.data.test[:2], 0, 1, 2], [3, 4, 5]):
+        project.annotate(labels)
+        jobs.request_look(1)
+        work_off()
+        names.append(store.current())
+    return names
+
+
+def test_going_back_is_asked_for_and_done_by_a_worker(jobs, project, store, work_off):
+    older, newer = two_versions(jobs, project, store, work_off)
+    assert older != newer
+    jobs.errands.request_rollback(1, older)
+    assert store.current() == newer
+    work_off()
+    assert store.current() == project.served == older
+    assert jobs.errands.waiting(1) == {}
+    assert store.figures("rollback") == {"state": "done", "version": older}
+
+
+def test_what_fails_says_why_and_frees_its_slot(jobs, project, store, work_off):
+    two_versions(jobs, project, store, work_off)
+    jobs.errands.request_rollback(1, "r0099-abcdef")
+    work_off()
+    assert store.figures("rollback")["state"] == "failed"
+    assert "no version r0099-abcdef" in store.figures("rollback")["error"]
+    assert jobs.errands.waiting(1) == {}
+
+
+def test_asked_for_twice_it_is_done_once(jobs, waiting):
+    for _ in range(3):
+        jobs.errands.request_export(7, "png")
+    assert waiting(HEAVY) == ["export_job"]
+
+
+def test_an_errand_whose_worker_died_is_queued_again_but_not_for_ever(
+    jobs, settings, waiting, store
+):
+    jobs.errands.request_export(1, "png")
+    for _ in range(settings.attempts):
+        entry = jobs.errands.waiting(1)["export"]
+        jobs.redis.delete("rq:queue:quorum")
+        job = Job.fetch(entry["job"], connection=jobs.redis)
+        advance_all_job()
+        assert waiting(HEAVY) == []  # its worker may be starting it
+        jobs.redis.hset(job.key, "enqueued_at", "2020-01-01T00:00:00.000000Z")
+        advance_all_job()
+    assert waiting(HEAVY) == [] and jobs.errands.waiting(1) == {}
+    assert store.figures("export")["state"] == "failed"
+
+
+def test_attempts_count_from_the_last_progress(jobs):
+    jobs.errands.ask(1, "rest_job")
+    key = "quorum:project:1:errands"
+    entry = jobs.errands.waiting(1)["rest"]
+    import json
+
+    jobs.redis.hset(key, "rest", json.dumps({**entry, "attempts": 3}))
+    jobs.errands.came_on(1, "rest")
+    assert jobs.errands.waiting(1)["rest"] == {**entry, "attempts": 1}
+
+
+def test_the_rest_waits_for_the_round_that_runs(jobs, waiting):
+    jobs.request_round(1)
+    jobs.errands.request_rest(1)
+    assert waiting(HEAVY) == []
+    jobs.cancel(1, hold_s=0)
+    jobs.errands.advance(1)
+    assert waiting(HEAVY) == ["rest_job"]
+
+
+def test_what_waits_and_is_cancelled_never_begins(jobs, waiting):
+    jobs.request_round(1)
+    jobs.errands.request_rest(1)
+    jobs.errands.cancel_rest(1)
+    jobs.cancel(1, hold_s=0)
+    jobs.errands.advance(1)
+    assert waiting(HEAVY) == [] and jobs.errands.waiting(1) == {}
+    jobs.errands.request_rest(1)  # a cancelled one does not keep the next from beginning
+    assert waiting(HEAVY) == ["rest_job"]
+
+
+def test_a_rest_that_steps_aside_goes_on_after_the_round(jobs, project, store, work_off, waiting):
+    two_versions(jobs, project, store, work_off)
+    jobs.errands.ask(1, "rest_job")
+    with errand_work._errand(1, "rest") as errand:
+        assert not errand.round_wants() and not errand.cancelled()
+        jobs.state(1).ask_for_round(force=False)
+        assert errand.round_wants()
+        errand.more = True
+    assert list(jobs.errands.waiting(1)) == ["rest"]
+    jobs.redis.delete("quorum:project:1:wanted", "rq:queue:quorum")
+    with errand_work._errand(1, "rest"):
+        pass
+    assert jobs.errands.waiting(1) == {}
+
+
+def test_a_redis_that_came_back_empty_forgets_no_rest_that_was_under_way(jobs, store, waiting):
+    store.keep_figures("rest", {"state": "running"})
+    jobs.redis.flushall()
+    reconcile_job()
+    assert waiting(HEAVY) == ["rest_job"]
+    store.keep_figures("rest", {"state": "done"})
+    jobs.redis.flushall()
+    reconcile_job()
+    assert waiting(HEAVY) == [] and waiting(QUICK) == ["look_job"]
+
+
+def test_without_redis_the_remedy_is_named(settings):
+    nowhere = Jobs(Redis(port=9, socket_connect_timeout=0.2), settings)
+    for ask in (nowhere.errands.request_rest, nowhere.errands.cancel_rest):
+        with pytest.raises(JobsError, match="QUORUM_REDIS_URL"):
+            ask(1)
