@@ -30,6 +30,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Raises SettingsError if a setting is out of its bounds.
     """
+    # What people do on the pages is in the log; where a host has set up logging, that stands.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     app = Flask("quorum")
     chosen = settings or Settings.from_environment()
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
@@ -127,7 +130,8 @@ def _body(optional: bool = False) -> dict[str, Any]:
 
 def _authorise() -> None:
     settings: Settings = current_app.extensions["quorum"]["settings"]
-    if request.path in _OPEN_PATHS:
+    # The pages see to it themselves: people sign in there, scripts send user and password.
+    if request.path in _OPEN_PATHS or request.blueprint == pages.name:
         return
     if request.path == "/webhook" and settings.webhook_secret:
         given = request.headers.get("X-Quorum-Secret", "")

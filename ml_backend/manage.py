@@ -1,4 +1,4 @@
-"""A project's rounds by hand: ``./quorum project ID status|train|cancel|versions|rollback|set``."""
+"""A project's rounds by hand: ``./quorum project ID COMMAND``."""
 
 from __future__ import annotations
 
@@ -56,6 +56,18 @@ def _versions(settings: Settings, arguments: argparse.Namespace) -> str:
     return "\n".join(rows) or "no version yet"
 
 
+def _annotate_rest(settings: Settings, arguments: argparse.Namespace) -> str:
+    errands = Jobs.connect(settings).errands
+    if arguments.cancel:
+        errands.cancel_rest(arguments.project)
+        return "it stops; what is made stays until it is undone"
+    if arguments.undo:
+        errands.request_rest_undo(arguments.project)
+        return "what the committee made of the rest is taken back; the page shows how far it is"
+    errands.request_rest(arguments.project)
+    return "the committee annotates the rest; the page shows how far it is"
+
+
 def _rollback(settings: Settings, arguments: argparse.Namespace) -> str:
     from .rounds import Context
     from .rounds.rollback import roll_back
@@ -65,6 +77,19 @@ def _rollback(settings: Settings, arguments: argparse.Namespace) -> str:
     with LabelStudio.of(settings) as server:
         roll_back(Context.of(settings, server, arguments.project), arguments.version)
     return f"{arguments.version} drafts and orders again, until new labels come"
+
+
+def _share(settings: Settings, arguments: argparse.Namespace) -> str:
+    from .progress.shares import ShareError, make_link, revoke_links
+
+    if arguments.end:
+        revoke_links(Store(settings.store_root, arguments.project))
+        return "all read-only links of this project have ended"
+    try:
+        path = make_link(settings, arguments.project, arguments.days)
+    except ShareError as error:
+        raise SettingsError(str(error)) from None
+    return f"the backend's address, followed by {path}"
 
 
 def _set(settings: Settings, arguments: argparse.Namespace) -> str:
@@ -89,6 +114,8 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], str]] = {
     "cancel": _cancel,
     "versions": _versions,
     "rollback": _rollback,
+    "share": _share,
+    "annotate-rest": _annotate_rest,
     "set": _set,
 }
 
@@ -108,6 +135,12 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=about)
     back = commands.add_parser("rollback", help="draft and order with an older version again")
     back.add_argument("version", help="such as r0007-3f9c2a")
+    rest = commands.add_parser("annotate-rest", help="the committee's masks for what is left")
+    rest.add_argument("--undo", action="store_true", help="take back what nobody has changed")
+    rest.add_argument("--cancel", action="store_true", help="stop, and keep what is made")
+    share = commands.add_parser("share", help="a read-only link to the project's page")
+    share.add_argument("--days", type=int, default=7, help="it is good for (%(default)s)")
+    share.add_argument("--end", action="store_true", help="end all links of the project")
     own = commands.add_parser("set", help="settings of this project alone; NAME= unsets one")
     own.add_argument(
         "assignments",

@@ -1,7 +1,7 @@
 """The project manager's pages: how far a project is, how good the drafts are, and what to do.
 
 They show what rounds and looks have kept: no request computes anything over tasks. Who may see and
-do what is in ``sign_in``, what can be done in ``actions``, what is shown in ``panels``.
+do what is in ``access``, what can be done in ``actions``, what is shown in ``panels``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response
 
-from . import errors, sign_in, views, wording
+from . import access, errors, sign_in, views, wording
 from .panels import Shown
 
 pages = Blueprint(
@@ -41,7 +41,7 @@ _POLICY = "; ".join(
 @pages.record_once
 def _prepare(state: BlueprintSetupState) -> None:
     app = cast(Flask, state.app)
-    sign_in.prepare(app)
+    access.prepare(app)
     app.extensions["quorum"]["shown"] = Shown()
 
 
@@ -59,7 +59,7 @@ def _protect(answer: Response) -> Response:
     return answer
 
 
-pages.before_request(sign_in.admit)
+pages.before_request(access.admit)
 pages.after_request(_protect)
 pages.context_processor(sign_in.page_variables)
 pages.register_error_handler(Exception, errors.show)
@@ -74,10 +74,13 @@ _ADDRESSES: tuple[tuple[str, Any, str, list[str]], ...] = (
     ("/progress/<int:project_id>/pictures/<name>.png", views.picture, "picture", ["GET"]),
     ("/progress/<int:project_id>/confirm/<name>", views.confirm, "confirm", ["GET"]),
     ("/progress/<int:project_id>/actions/<name>", views.act, "act", ["POST"]),
+    # The address that a browser shows after a refused value, loaded again.
+    ("/progress/<int:project_id>/actions/<name>", views.act_again, "act_again", ["GET"]),
     ("/progress/<int:project_id>/exports/<name>", views.download, "download", ["GET"]),
     ("/api/progress/<int:project_id>", views.panels, "panels", ["GET"]),
     ("/api/progress/<int:project_id>/<name>", views.panel, "panel", ["GET"]),
+    ("/progress/<path:rest>", views.missing, "missing", ["GET"]),
     ("/metrics", views.metrics_text, "metrics", ["GET"]),
 )
 for _path, _view, _name, _methods in _ADDRESSES:
-    pages.add_url_rule(_path, _name, _view, methods=_methods)
+    pages.add_url_rule(_path, _name, _view, methods=_methods, strict_slashes=False)

@@ -6,7 +6,6 @@ from rq import Queue
 from ml_backend.app import create_app
 from ml_backend.jobs import QUICK, Jobs
 from ml_backend.settings import Settings
-from ml_backend.store import Store
 
 CONFIG = (
     '<View><Image name="image" value="$image"/>'
@@ -155,35 +154,3 @@ def test_a_redis_that_is_down_is_told_to_label_studio(tmp_path):
     response = create_app(settings).test_client().post("/webhook", json=EVENT)
     assert response.status_code == 503
     assert "QUORUM_REDIS_URL" in response.json["error"]
-
-
-def test_the_page_shows_who_disagrees_what_was_left_out_and_what_went_wrong(client, settings):
-    interval = {"mean": 0.71, "low": 0.65, "high": 0.78}
-    unknown = {"mean": None, "low": None, "high": None}
-    store = Store(settings.store_root, 4)
-    version = "r0001-abcdef"
-    metadata = {"labels": ["A"], "training": {}, "training_tasks": [1], "evaluation_tasks": []}
-    metadata |= {"held_out_unit": "slab", "quality": None, "published_at": "2026-01-02T03:04:05"}
-    store.publish(
-        version,
-        [],
-        {
-            **metadata,
-            "published_at": "2026-01-02T03:04:05",
-            "held_out_unit": "slab",
-            "quality": None,
-        },
-    )
-    reader = {"annotator": 7, "slices": 12, "dice": interval, "kappa": 0.6, "area_ratio": interval}
-    other = {**reader, "annotator": 8, "dice": unknown, "area_ratio": unknown}
-    suspect = {"annotator": 7, "reason": "draws 1.31 times as large (12 slices)"}
-    crowd = {"readers": [reader, other], "suspects": [suspect], "adjudicate": [3, 5]}
-    store.note(version, "readers", crowd)
-    store.note(version, "round", {"problems": [{"task_id": 9, "reason": "no mask <b>"}]})
-    store.point_to(version)
-    Jobs.connect(settings).state(4).looked(0, "Label Studio cannot be reached")
-    page = client.get("/progress/4").text
-    assert "draws 1.31 times as large" in page and "0.71 (0.65 to 0.78)" in page
-    assert "2 slices wait for a reviewer" in page
-    assert "task 9: no mask &lt;b&gt;" in page
-    assert "Label Studio cannot be reached" in page

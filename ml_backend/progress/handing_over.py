@@ -1,0 +1,87 @@
+"""Once enough is labelled: annotate the rest, take the data set home, let others look."""
+
+from __future__ import annotations
+
+from ..jobs.errands import REST
+from ..settings import parse_setting
+from .action import ActionError, Done, Field, Scene, form_field
+from .rounds_by_hand import keep
+from .shares import LONGEST_DAYS, make_link, revoke_links
+
+
+def annotate_rest(scene: Scene) -> Done:
+    """Ask for the committee's masks of the rest. Raises SettingsError, RedisError."""
+    made_as = scene.values.get("as") or scene.project.settings.rest_as
+    keep(scene, {"rest_as": parse_setting("rest_as", made_as)})
+    scene.project.jobs.errands.ask(scene.project.project_id, "rest_job")
+    return Done("The committee annotates the rest. This page shows how far it is.", f"as {made_as}")
+
+
+def undo_rest(scene: Scene) -> Done:
+    """Ask to take them back. Raises RedisError."""
+    scene.project.jobs.errands.ask(scene.project.project_id, "undo_rest_job")
+    return Done("What the committee made of the rest is taken back.")
+
+
+def cancel_rest(scene: Scene) -> Done:
+    """Stop making them. Raises RedisError."""
+    scene.project.jobs.errands.cancel(scene.project.project_id, REST)
+    return Done("It stops. What is made stays until you take it back.")
+
+
+def export(scene: Scene) -> Done:
+    """Ask for a data set. Raises ActionError, RedisError."""
+    name = scene.values.get("format", "")
+    if name not in dict(export_formats()):
+        raise ActionError("choose one of the formats that the page lists")
+    scene.project.jobs.errands.ask(scene.project.project_id, "export_job", name)
+    return Done("The data set is being prepared. A link appears on this page.", name)
+
+
+def share(scene: Scene) -> Done:
+    """Make a read-only link. Raises ActionError, StoreError."""
+    text = scene.values.get("days", "7")
+    if not (text.isascii() and text.isdigit() and len(text) < 4):
+        raise ActionError(f"a link is good for 1 to {LONGEST_DAYS} days")
+    try:
+        path = make_link(scene.project.common, scene.project.project_id, int(text))
+    except ValueError as error:
+        raise ActionError(str(error)) from None
+    # The link itself is a secret: the history says only that there is one.
+    days = f"{int(text)} days" if int(text) != 1 else "1 day"
+    return Done(f"Whoever has this link sees the project for {days}.", days, link=path)
+
+
+def revoke(scene: Scene) -> Done:
+    """End all read-only links. Raises StoreError."""
+    revoke_links(scene.project.store)
+    return Done("All read-only links of this project have ended.")
+
+
+def export_formats() -> list[tuple[str, str]]:
+    """Names and titles of the formats there are."""
+    from ..export.formats import FORMATS
+
+    return [(name, found.summary) for name, found in FORMATS.items() if found.alone]
+
+
+def as_field(scene: Scene) -> list[Field]:
+    """What the masks are made as."""
+    options = (
+        {"value": "predictions", "label": "as drafts, which a person still submits"},
+        {"value": "annotations", "label": "as annotations, marked as the committee's"},
+    )
+    made_as = scene.project.settings.rest_as
+    return [form_field(scene, "as", "Make them", "choice", made_as, options=options)]
+
+
+def format_field(scene: Scene) -> list[Field]:
+    """The formats to choose from."""
+    options = [{"value": name, "label": f"{name}: {title}"} for name, title in export_formats()]
+    return [form_field(scene, "format", "Format", "choice", "png", options=options)]
+
+
+def days_field(scene: Scene) -> list[Field]:
+    """How long a link holds."""
+    limits = {"min": 1, "max": LONGEST_DAYS, "step": "1"}
+    return [form_field(scene, "days", "Days", "number", "7", "Then the link ends.", **limits)]

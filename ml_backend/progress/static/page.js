@@ -1,0 +1,202 @@
+// What the page gains with JavaScript: live figures, dialogs, copying. Without it, all of it works.
+"use strict";
+
+(() => {
+  const now = document.body.dataset.now;
+  const every_ms = 2500;
+  const words = {
+    gather: "Reading the labels", encode: "Learning features of the images",
+    train: "Training the committee", further: "Training the committee further",
+    evaluate: "Measuring quality on held-out slices", publish: "Publishing the version",
+    score: "Scoring the pool", order: "Choosing the next slices",
+    push: "Sending drafts and the order to Label Studio",
+  };
+  const phases = [
+    ["train", ["gather", "encode", "train", "further", "evaluate", "publish"]],
+    ["score", ["score", "order"]], ["push", ["push"]],
+  ];
+  const count = (value) => typeof value === "number" ? value.toLocaleString("en") : "–";
+  const say = (node, text) => { if (node && node.textContent !== text) node.textContent = text; };
+
+  // -- times ---------------------------------------------------------------------------------
+  function ago(text) {
+    const passed = (Date.now() - Date.parse(text)) / 1000;
+    if (!(passed >= 45)) return "just now";
+    if (passed < 5400) return `${Math.max(1, Math.round(passed / 60))} min ago`;
+    if (passed < 129600) return `${Math.round(passed / 3600)} h ago`;
+    if (passed < 1209600) return `${Math.round(passed / 86400)} days ago`;
+    return `on ${text.slice(0, 10)}`;
+  }
+  function age() {
+    for (const node of document.querySelectorAll("time[data-ago]")) say(node, ago(node.dateTime));
+  }
+
+  // -- what moves while one looks ------------------------------------------------------------
+  function parts(counts) {
+    const of = (name) => counts[name] || 0;
+    const found = {
+      labelled: Math.max(0, of("labelled") - of("auto") - of("partly")), partly: of("partly"),
+      auto: of("auto"), pool: of("pool"), held: Math.max(0, of("waiting") - of("pool")),
+      skipped: of("skipped"),
+    };
+    const sum = Object.values(found).reduce((a, b) => a + b, 0);
+    return { ...found, other: Math.max(0, of("slices") - sum) };
+  }
+  function showCounts(counts) {
+    const found = parts(counts);
+    const total = Object.values(found).reduce((a, b) => a + b, 0) || 1;
+    let left = 0;
+    for (const rect of document.querySelectorAll(".counts [data-part]")) {
+      const width = 100 * (found[rect.dataset.part] || 0) / total;
+      rect.setAttribute("x", `${left}%`);
+      rect.setAttribute("width", `${width}%`);
+      left += width;
+    }
+    for (const node of document.querySelectorAll("[data-count]")) say(node, count(found[node.dataset.count]));
+    const by_hand = typeof counts.labelled === "number" ? counts.labelled - (counts.auto || 0) : null;
+    for (const node of document.querySelectorAll("[data-by-hand]")) say(node, count(by_hand));
+  }
+  function showRound(round) {
+    if (!round || round.job_status !== "started") return;
+    const at = Math.max(0, phases.findIndex(([, steps]) => steps.includes(round.step)));
+    phases.forEach(([name], index) => {
+      const item = document.querySelector(`[data-phase="${name}"]`);
+      if (!item) return;
+      const bar = item.querySelector("progress");
+      item.className = index < at ? "done" : index === at ? "now" : "ahead";
+      const measured = index !== at || round.step === name || round.step === "further";
+      if (!measured || (index === at && !round.total)) bar.removeAttribute("value");
+      else bar.value = index < at ? 1 : index > at ? 0 : Math.min(1, round.done / round.total);
+    });
+    const far = round.total ? `: ${count(round.done)} of ${count(round.total)}` : "";
+    say(document.querySelector("[data-round-says]"), (words[round.step] || round.step || "Beginning") + far);
+  }
+  function showRest(rest) {
+    if (!rest) return;
+    const bar = document.querySelector("progress[data-rest]");
+    if (bar) { bar.max = rest.total || 1; bar.value = rest.done || 0; }
+    say(document.querySelector("[data-rest-says]"), `${count(rest.done)} of ${count(rest.total)} slices`);
+  }
+
+  // What decides how the page is built; if it changes, its panels are taken anew from the server.
+  const shape = (panel) => JSON.stringify([
+    panel.round && [panel.round.job_status, panel.round.version, panel.round.error, panel.round.waits],
+    panel.next.map((slice) => [slice.task, slice.picture]), panel.rest && panel.rest.state, panel.paused,
+    panel.trouble, panel.counts.labelled, (panel.problems || []).length,
+    panel.workers.map((worker) => [worker.name, worker.doing, worker.silent_s > 120]),
+  ]);
+  async function renew() {
+    const answer = await fetch(location.href, { credentials: "same-origin" });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const old of document.querySelectorAll("[data-live][id]")) {
+      const made = fresh.getElementById(old.id);
+      // Never under somebody's hands: what holds the focus or an open form stays as it is.
+      if (!made || old.contains(document.activeElement) || old.innerHTML === made.innerHTML) continue;
+      if (old.id === "actions" && old.querySelector("form[data-touched]")) continue;
+      const open = [...old.querySelectorAll("details[open][id]")].map((node) => node.id);
+      for (const id of open) made.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+      old.replaceWith(document.adoptNode(made));
+    }
+    age();
+  }
+
+  let tag = "", last = null, failures = 0;
+  async function look() {
+    if (document.hidden) return true;
+    const headers = tag ? { "If-None-Match": tag } : {};
+    const answer = await fetch(now, { headers, credentials: "same-origin", cache: "no-store" });
+    const state = document.querySelector("[data-link-state]");
+    if ([401, 403, 404].includes(answer.status)) {
+      say(state, answer.status === 401 ? " · signed out: load the page again" : " · no longer shown here");
+      return false;
+    }
+    failures = answer.ok || answer.status === 304 ? 0 : failures + 1;
+    say(state, failures > 2 ? " · no answer, still trying" : "");
+    if (!answer.ok) return true;
+    tag = answer.headers.get("ETag") || "";
+    const panel = await answer.json();
+    showCounts(panel.counts);
+    showRound(panel.round);
+    showRest(panel.rest);
+    const shown = shape(panel);
+    if (last !== null && shown !== last) await renew();
+    last = shown;
+    return true;
+  }
+  async function watch() {
+    let goes_on = true;
+    try {
+      goes_on = await look();
+    } catch {
+      failures += 1;
+      if (failures > 2) say(document.querySelector("[data-link-state]"), " · no answer, still trying");
+    }
+    if (goes_on) setTimeout(watch, document.hidden ? 4 * every_ms : every_ms * Math.min(8, 1 + failures));
+  }
+
+  // -- dialogs: the confirm page, without leaving this one -------------------------------------
+  const dialog = document.getElementById("dialog");
+  async function ask(address) {
+    const answer = await fetch(address, { credentials: "same-origin" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const form = page.getElementById("confirm-form");
+    if (!answer.ok || !form) { location.assign(address); return; }
+    dialog.replaceChildren(document.adoptNode(form));
+    dialog.showModal();
+  }
+  if (dialog && typeof dialog.showModal === "function") {
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-dialog]");
+      if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+        event.preventDefault();
+        ask(link.href).catch(() => location.assign(link.href));
+      } else if (event.target.closest("dialog [data-close]") || event.target === dialog) {
+        event.preventDefault();
+        dialog.close();
+      }
+    });
+    document.addEventListener("submit", (event) => {
+      const form = event.target.closest("form[data-dialog]");
+      if (!form) {
+        for (const button of event.target.querySelectorAll("button")) setTimeout(() => { button.disabled = true; });
+        return;
+      }
+      event.preventDefault();
+      const address = `${form.action}?${new URLSearchParams(new FormData(form))}`;
+      ask(address).catch(() => location.assign(address));
+    });
+    document.addEventListener("input", (event) => {
+      event.target.closest("form[data-dialog]")?.setAttribute("data-touched", "");
+    });
+  }
+
+  // -- small things --------------------------------------------------------------------------
+  for (const input of document.querySelectorAll("input[data-copy]")) {
+    input.value = new URL(input.value, location.href).href;
+    input.addEventListener("focus", () => input.select());
+    if (!navigator.clipboard) continue;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "button small", textContent: "Copy" });
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(input.value);
+      button.textContent = "Copied";
+    });
+    input.after(button);
+  }
+  if ("IntersectionObserver" in window) {
+    const links = new Map([...document.querySelectorAll(".sections a")].map((link) => [link.hash.slice(1), link]));
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        const link = links.get(entry.target.id);
+        if (!entry.isIntersecting || !link) continue;
+        for (const other of links.values()) other.removeAttribute("aria-current");
+        link.setAttribute("aria-current", "true");
+      }
+    }, { rootMargin: "-20% 0px -70% 0px" });
+    const follow = () => { seen.disconnect(); for (const id of links.keys()) { const node = document.getElementById(id); if (node) seen.observe(node); } };
+    follow();
+    new MutationObserver(follow).observe(document.querySelector(".panels") || document.body, { childList: true });
+  }
+  setInterval(age, 30000);
+  if (now) setTimeout(watch, every_ms);
+})();
