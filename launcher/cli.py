@@ -23,16 +23,17 @@ usage: ./quorum COMMAND [options]
   up              start the backend for your own Label Studio
                   (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY)
   connect ID      connect a Label Studio project to the running backend
-  project ID      status, train, cancel, versions, rollback, set: one project's rounds
+  project ID      status, train, cancel, versions, rollback, annotate-rest, share, set
   import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
   receive         let a PACS push DICOM (C-STORE), and import it as it comes
   release ID      import held objects that a person has looked at
   reveal ID       whom a pseudonym stands for, from the encrypted vault
   rotate-key      replace the hospital's key
-  export ID       write a project's labelled slices as a data set
+  export ID       write a project's slices and masks as a data set
+  return EXPORT   bring an export's masks back onto the original DICOM, in the hospital
   bench NAME      measure what the documentation claims:
                   active-learning, import, privacy, burned-in, fuzz,
-                  campaign, growth, crowd, storm, faults
+                  campaign, growth, crowd, storm, faults, page
   test            set up what the tests need, and run them all
   COMMAND --help  a command's options
 """
@@ -141,6 +142,7 @@ _BENCHES = {
     "crowd": "bench.crowd",
     "storm": "bench.storm",
     "faults": "bench.faults",
+    "page": "bench.page",
 }
 
 # Those that start a Label Studio of their own.
@@ -153,7 +155,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "project": _with_secrets("ml_backend.manage"),
     **{
         command: _importer(command)
-        for command in ("import", "receive", "release", "reveal", "rotate-key")
+        for command in ("import", "receive", "release", "reveal", "rotate-key", "return")
     },
     "export": _export,
     "bench": _bench,

@@ -1,0 +1,170 @@
+"""Where an export goes, a folder or a zip: it is there as a whole, or it is not there.
+
+Everything is written into a hidden folder beside the place, ``.NAME.unfinished-…``, and renamed at
+the end. What a killed export leaves is hidden, and removed by the next one to the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..settings import Settings
+from .formats import ExportError
+
+MANIFEST = "manifest.json"
+_UNFINISHED, _REPLACED = ".unfinished-", ".replaced-"
+_ABANDONED_S = 3600.0  # nothing was written to it for so long: its export was killed
+_CHUNK = 2**20
+_PACKED = frozenset({".png", ".gz", ".zip", ".jpg", ".jpeg"})  # pressing these again gains nothing
+_KEPT = 3  # downloads a project
+
+
+class Sink:
+    """Takes an export's finished files one after another; `folder` is where they are written."""
+
+    def __init__(self, folder: Path, packed: zipfile.ZipFile | None = None) -> None:
+        self.folder = folder
+        self._packed = packed
+
+    def add(self, path: str) -> dict[str, Any]:
+        """Take a file that is whole; its size in bytes and SHA-256. Raises ExportError, OSError."""
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in path:
+            raise ExportError(f"a format named a file outside of the export: {path}")
+        source = self.folder / path
+        digest, size = hashlib.sha256(), source.stat().st_size
+        with source.open("rb") as stream:
+            if self._packed is None:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
+            else:
+                entry = zipfile.ZipInfo.from_file(source, path)
+                stored = source.suffix.lower() in _PACKED
+                entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o600 << 16
+                with self._packed.open(entry, "w", force_zip64=size >= 2**31 - 1) as target:
+                    while chunk := stream.read(_CHUNK):
+                        digest.update(chunk)
+                        target.write(chunk)
+        if self._packed is not None:
+            source.unlink()  # an export needs its space once, not twice
+        return {"bytes": size, "sha256": digest.hexdigest()}
+
+    def add_text(self, path: str, text: str) -> dict[str, Any]:
+        """Write a text file, and take it. Raises OSError."""
+        (self.folder / path).write_text(text, encoding="utf-8")
+        return self.add(path)
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Sink]:
+    """A place for an export, a zip if it is named ``….zip``; nothing is there until all of it is.
+
+    A folder must be new or empty, or hold an earlier export, which is then replaced. The zip (0600)
+    and the folder (0700) are for this user only. Raises ExportError, OSError.
+    """
+    as_zip = target.suffix.lower() == ".zip"
+    _check(target, as_zip)
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target.parent, f".{target.name}")
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}{_UNFINISHED}", dir=target.parent))
+    try:
+        if as_zip:
+            made, inside = work / "whole.zip", work / "files"
+            inside.mkdir()
+            handle = os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            with os.fdopen(handle, "w+b") as stream:
+                with zipfile.ZipFile(stream, "w") as packed:
+                    yield Sink(inside, packed)
+                stream.flush()
+                os.fsync(stream.fileno())
+            made.replace(target)
+        else:
+            yield Sink(work)
+            _into_place(work, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check(target: Path, as_zip: bool) -> None:
+    """Find out before hours of work whether the place can take an export."""
+    if as_zip:
+        if target.is_dir():
+            raise ExportError(f"{target} is a folder: choose another name for the zip")
+        return
+    if target.exists() and not target.is_dir():
+        raise ExportError(f"{target} is a file: choose a folder, or a name that ends in .zip")
+    if target.is_dir() and any(target.iterdir()) and not _is_export(target):
+        raise ExportError(
+            f"{target} holds other files, which an export would replace: choose a new folder"
+        )
+    if target.is_mount():
+        raise ExportError(f"{target} is a mounted disk: choose a new folder below it")
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        return "quorum" in json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _into_place(work: Path, target: Path) -> None:
+    if not _is_export(target):
+        work.rename(target)  # over an empty folder, too
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}{_REPLACED}", dir=target.parent))
+    target.rename(old)
+    work.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what killed exports left."""
+    for kind in (_UNFINISHED, _REPLACED):
+        for left in folder.glob(f"{_escaped(prefix)}*{kind}*"):
+            with suppress(OSError):
+                touched = [left.stat().st_mtime, *(p.stat().st_mtime for p in left.iterdir())]
+                if time.time() - max(touched) > _ABANDONED_S:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def keep_download(settings: Settings, project_id: int, format_name: str) -> Path:
+    """Where the next download of a project is to be written: DATA_DIR/exports/PROJECT/NAME.zip.
+
+    The oldest beyond the two newest make place for it. Raises OSError.
+    """
+    folder = _downloads_of(settings, project_id)
+    for made in (folder.parent, folder):
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(folder, ".")
+    for old in downloads(settings, project_id)[_KEPT - 1 :]:
+        old.unlink(missing_ok=True)
+    at = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ")
+    return folder / f"project-{project_id}-{format_name}-{at}.zip"
+
+
+def downloads(settings: Settings, project_id: int) -> list[Path]:
+    """A project's finished downloads, the newest first."""
+    found = _downloads_of(settings, project_id).glob("project-*.zip")
+    return sorted(found, key=lambda path: path.name.rpartition("-")[2], reverse=True)
+
+
+def _downloads_of(settings: Settings, project_id: int) -> Path:
+    return settings.data_dir / "exports" / str(int(project_id))

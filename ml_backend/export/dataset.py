@@ -1,0 +1,230 @@
+"""A project's slices for an export, one after another: image, mask, and who made the mask."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from ..gathering import Grey, Problem, read_images
+from ..label_studio import Annotation, LabelStudio, Task
+from ..masks import MaskError, to_label_map
+from ..settings import Settings
+from ..store import Store
+from ..survey import Survey, survey, unit_of
+from ..targets import Target, target_of
+from .drafts import Made, drafts_of
+from .formats import About, Maker, Slice, Split
+from .people import Numbers
+from .task_data import exported
+
+# Read at once: images with their annotators' masks lie in memory together.
+_TASKS_AT_ONCE, _PIXELS_AT_ONCE = 50, 2**24
+_USUAL_PIXELS = 512 * 512  # where the task does not say
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be exported."""
+
+    # "all": also slices whose mask is the committee's and that no person has looked at.
+    include: Literal["labelled", "all"] = "labelled"
+    known_data: bool = False  # of the tasks' data the importer's keys alone
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What an export is made of; nothing but the list of tasks is in memory."""
+
+    about: About
+    total: int  # slices at most: some may turn out to be unusable
+    _label_studio: LabelStudio
+    _found: Survey
+    _tasks: Sequence[Task]
+    _made: Made
+    _numbers: Numbers
+    _choice: Choice
+    _consensus: str
+    _weights: Mapping[int, float]
+
+    @classmethod
+    def of(
+        cls, settings: Settings, label_studio: LabelStudio, project_id: int, choice: Choice
+    ) -> Dataset:
+        """Read a project's tasks, and settle for good on which side its patients stand.
+
+        `settings` are the project's own. Raises LabelStudioError, MaskError, StoreError.
+        """
+        store = Store(settings.store_root, project_id)
+        project = label_studio.project(project_id)
+        found = survey(label_studio, project_id, settings)
+        # What was skipped is no slice to draw on: the committee's mask of it is worth nothing.
+        rest = choice.include == "all"
+        tasks = [
+            task
+            for task in found.tasks
+            if (task.annotations > 0 and (rest or task.id not in found.automatic))
+            or (rest and task.skipped == 0)
+        ]
+        if tasks:
+            # Who was handed over as evaluation must never be trained on by a later round.
+            store.keep_sides(found.division.sides)
+        current = store.current()
+        weighed = store.noted(current, "readers").get("weights", {}) if current else {}
+        about = About(
+            project_id=project_id,
+            config=found.config,
+            held_out_unit=found.held_out_unit,
+            made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            version=current,
+            label_config=str(project["label_config"]),
+        )
+        return cls(
+            about=about,
+            total=len(tasks),
+            _label_studio=label_studio,
+            _found=found,
+            _tasks=sorted(tasks, key=_place),
+            _made=Made.of(store),
+            _numbers=Numbers(store),
+            _choice=choice,
+            _consensus=settings.consensus,
+            _weights={int(who): float(weight) for who, weight in weighed.items()},
+        )
+
+    def slices(self) -> Iterator[Slice]:
+        """Slices series by series, along their positions; what cannot be used is in the problems.
+
+        Raises LabelStudioError.
+        """
+        sides: dict[int, Split] = {
+            task.id: "evaluation" if out else "training"
+            for task, out in zip(self._found.tasks, self._found.held_out, strict=True)
+        }
+        for part in _parts(self._tasks):
+            by_task: dict[int, list[Annotation]] = defaultdict(list)
+            ids = [task.id for task in part if task.annotations > 0]
+            for annotation in self._label_studio.annotations(self.about.project_id, ids):
+                by_task[annotation.task_id].append(annotation)
+            drafts = self._drafts(part, by_task)
+            problems: list[Problem] = []
+            wanted = [task for task in part if task.id in by_task or task.id in drafts]
+            for task, image in read_images(self._label_studio, wanted, self.about.config, problems):
+                made = self._slice(
+                    task, image, by_task[task.id], drafts.get(task.id), sides[task.id], problems
+                )
+                if made is not None:
+                    yield made
+            self.about.problems.extend(asdict(problem) for problem in problems)
+
+    def _drafts(
+        self, part: Sequence[Task], by_task: Mapping[int, Sequence[Annotation]]
+    ) -> dict[int, Sequence[Mapping[str, Any]]]:
+        """Regions of the committee's drafts of slices that nobody has annotated."""
+        if self._choice.include != "all" or self.about.version is None:
+            return {}
+        ids = [task.id for task in part if not by_task.get(task.id)]
+        return drafts_of(self._label_studio, self.about.version, ids, self._made)
+
+    def _slice(
+        self,
+        task: Task,
+        image: Grey,
+        annotations: Sequence[Annotation],
+        draft: Sequence[Mapping[str, Any]] | None,
+        split: Split,
+        problems: list[Problem],
+    ) -> Slice | None:
+        config, (height, width) = self.about.config, image.shape[:2]
+        data = exported(task.data, config.image_key, known_only=self._choice.known_data)
+        people = [a for a in annotations if not self._made.untouched(a)]
+        version = self.about.version
+        if not people and annotations and self._choice.include == "all":
+            newest = max(annotations, key=lambda a: a.id)
+            draft, version = newest.regions, self._made.version_of(newest)
+        if people:
+            target, complaints = target_of(
+                people, config, height, width, consensus=self._consensus, weights=self._weights
+            )
+            problems += [Problem(task.id, complaint) for complaint in complaints]
+            if target is None:
+                return None
+            return self._drawn(task, image, target, people, data, split)
+        if draft is None:
+            return None
+        try:
+            label_map = to_label_map(draft, config, height, width)
+        except MaskError as error:
+            problems.append(Problem(task.id, f"the committee's draft is left out: {error}"))
+            return None
+        maker = Maker("version", annotation_ids=tuple(a.id for a in annotations), version=version)
+        return Slice(task.id, image, label_map, data, split, maker)
+
+    def _drawn(
+        self,
+        task: Task,
+        image: Grey,
+        target: Target,
+        people: Sequence[Annotation],
+        data: Mapping[str, Any],
+        split: Split,
+    ) -> Slice:
+        """A slice with the mask that people drew."""
+        used = {annotation_id for annotation_id, _ in target.used}
+        behind = [annotation for annotation in people if annotation.id in used]
+        several = len(target.used) > 1
+        maker = Maker(
+            by="consensus" if several else "person",
+            annotators=self._people(behind),
+            annotation_ids=tuple(sorted(used)),
+            from_draft=sum(a.parent_prediction is not None for a in behind),
+            reviewed=target.ground_truth or all(self._made.touched(a) for a in behind),
+        )
+        agreement = 1 - target.disagreement if several else None
+        return Slice(
+            task_id=task.id,
+            image=image,
+            label_map=target.label_map,
+            data=data,
+            split=split,
+            made=maker,
+            consensus=self._consensus if several else None,
+            agreement=agreement,
+            ground_truth=target.ground_truth,
+            updated_at=max(changed for _, changed in target.used),
+        )
+
+    def _people(self, annotations: Sequence[Annotation]) -> tuple[int, ...]:
+        """The project's numbers of those behind annotations; nobody where it is not known."""
+        users = set()
+        for annotation in annotations:
+            touched = self._made.touched(annotation)
+            users.add((touched and annotation.edited_by) or annotation.annotator)
+        return tuple(sorted(self._numbers.of(user) for user in users if user))
+
+
+def _place(task: Task) -> tuple[str, str, str, float, float, int]:
+    """What sorts slices into series, and along them."""
+
+    unit, frame = unit_of(task), task.data.get("frame")
+    names = (unit.patient or "", str(task.data.get("study") or ""), unit.series or "")
+    return *names, unit.position_mm or 0.0, float(frame) if isinstance(frame, int) else 0.0, task.id
+
+
+def _parts(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """Tasks in parts whose images fit into memory together."""
+    part: list[Task] = []
+    pixels = 0
+    for task in tasks:
+        rows, columns = task.data.get("rows"), task.data.get("columns")
+        known = isinstance(rows, int) and isinstance(columns, int)
+        size = rows * columns if known else _USUAL_PIXELS  # type: ignore[operator]
+        if part and (len(part) == _TASKS_AT_ONCE or pixels + size > _PIXELS_AT_ONCE):
+            yield part
+            part, pixels = [], 0
+        part.append(task)
+        pixels += size
+    if part:
+        yield part

@@ -1,0 +1,182 @@
+"""NIfTI: a volume, its label map and a JSON sidecar for each series, ``volumes/SERIES_….nii.gz``.
+
+Slices come with their place in the series, not in the scanner: the affine is of the series' own
+frame (see docs/geometry.md), unless the hospital gave the true planes (``geometry``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from importer.segmentations.planes import Plane, own_plane
+from importer.segmentations.stored import as_stored
+from importer.segmentations.volumes import VolumeSlice, write_volumes
+
+from .formats import About, ExportError, FileRecord, Slice
+
+VOLUMES = "volumes"
+
+# The true planes by instance and frame, as ``./quorum return --format geometry`` writes them.
+Planes = Mapping[tuple[str, int], Plane]
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
+
+
+def write(
+    slices: Iterator[Slice], out: Path, about: About, *, geometry: Path | None = None
+) -> Iterator[FileRecord]:
+    """Write each series' volumes, one series in memory at a time.
+
+    Pixels that were stretched to be square for the picture are brought back to the stored matrix.
+    Slices without a series are volumes of their own. Raises ExportError, OSError.
+    """
+    planes = read_geometry(geometry) if geometry else None
+    (out / VOLUMES).mkdir(parents=True, exist_ok=True)
+    used: set[str] = set()
+    for _, group in groupby(slices, key=lambda piece: piece.text("series") or piece.name):
+        yield from _series(list(group), out, about, planes, used)
+
+
+def _series(
+    pieces: list[Slice], out: Path, about: About, planes: Planes | None, used: set[str]
+) -> Iterator[FileRecord]:
+    ready: list[VolumeSlice] = []
+    tasks: list[int] = []
+    for piece in pieces:
+        try:
+            ready.append(_placed(piece, planes))
+            tasks.append(piece.task_id)
+        except ValueError as error:
+            about.problems.append({"task_id": piece.task_id, "reason": str(error)})
+    if not ready:
+        return
+    files = write_volumes(
+        ready,
+        out / VOLUMES,
+        file_stem(pieces[0].text("series") or pieces[0].name, used),
+        _sidecar(pieces, about),
+        in_scanner=planes is not None,
+    )
+    for file in files:
+        yield FileRecord(
+            path=f"{VOLUMES}/{file.path.name}",
+            role=file.role,  # type: ignore[arg-type]
+            tasks=tuple(tasks[index] for index in file.slices),
+            notes={"affine": file.affine.tolist()} if file.affine is not None else {},
+        )
+
+
+def _placed(piece: Slice, planes: Planes | None) -> VolumeSlice:
+    rows, columns = piece.number("rows"), piece.number("columns")
+    size = (int(rows), int(columns)) if rows and columns else (None, None)
+    label_map, image = as_stored(piece.label_map, *size), as_stored(piece.image, *size)
+    plane: Plane | None
+    spacing = _spacing(piece.data)
+    offset = piece.number("slice_position_mm")
+    if planes is not None:
+        plane = planes.get((piece.text("instance") or "", int(piece.number("frame") or 0)))
+        if plane is None:
+            raise ValueError("the file of true planes (--geometry) does not have this slice")
+        spacing = plane.row_mm, plane.column_mm
+    else:
+        row_mm, column_mm = spacing or (1.0, 1.0)
+        plane = None if offset is None else own_plane(offset, row_mm, column_mm)
+    height, width = label_map.shape
+    return VolumeSlice(
+        plane=plane,
+        label_map=label_map,
+        image=image,
+        size=(height, width),
+        thickness_mm=piece.number("slice_thickness_mm"),
+        spacing_mm=spacing,
+        said=_said(piece, stretched=piece.label_map.shape != label_map.shape),
+    )
+
+
+def _said(piece: Slice, *, stretched: bool) -> dict[str, Any]:
+    """A slice's entry in the sidecar."""
+    said: dict[str, Any] = {"Task": piece.task_id, "Split": piece.split}
+    for key, name in (("slice", "Slice"), ("instance", "Instance"), ("frame", "Frame")):
+        if piece.data.get(key) is not None:
+            said[name] = piece.data[key]
+    said |= {
+        "Made": piece.made.as_json(),
+        "Consensus": piece.consensus,
+        "Agreement": piece.agreement,
+    }
+    if stretched:
+        said["BroughtBackToStoredPixels"] = True
+    return said
+
+
+def _sidecar(pieces: list[Slice], about: About) -> dict[str, Any]:
+    first = pieces[0]
+    splits = {piece.split for piece in pieces}
+    return {
+        "Series": first.text("series"),
+        "Study": first.text("study"),
+        "Patient": first.text("patient"),
+        "Modality": first.text("modality"),
+        "BodyPart": first.text("body_part"),
+        "Labels": {str(n): label for n, label in enumerate(about.labels, start=1)},
+        "Split": splits.pop() if len(splits) == 1 else "by slice",
+        "Project": about.project_id,
+        "MadeAt": about.made_at,
+    }
+
+
+def _spacing(data: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Between rows and between columns in mm."""
+    value = data.get("pixel_spacing_mm")
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return None
+    if not all(isinstance(item, int | float) and 0 < item < 1000 for item in value):
+        return None
+    return float(value[0]), float(value[1])
+
+
+def file_stem(series: str, used: set[str]) -> str:
+    """What a series' files are named after: its pseudonym, if it is a plain name; noted as used."""
+    stem = series
+    if not _PLAIN_NAME.fullmatch(series):
+        stem = "series-" + hashlib.sha256(series.encode()).hexdigest()[:20]
+    number = 1
+    while stem in used:
+        number += 1
+        stem = f"{stem.partition('.')[0]}.{number}"
+    used.add(stem)
+    return stem
+
+
+def read_geometry(path: Path) -> Planes:
+    """The planes in a file that the hospital gave. Raises ExportError, OSError."""
+    try:
+        return {
+            (instance, int(frame)): Plane(
+                position=_numbers(plane["position"], 3),
+                along_row=_numbers(plane["orientation"][:3], 3),
+                along_column=_numbers(plane["orientation"][3:], 3),
+                row_mm=_numbers(plane["spacing"], 2)[0],
+                column_mm=_numbers(plane["spacing"], 2)[1],
+            )
+            for instance, frames in json.loads(path.read_bytes())["planes"].items()
+            for frame, plane in frames.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ExportError(
+            f"{path} is no file of planes: ./quorum return --format geometry makes one"
+        ) from None
+
+
+def _numbers(values: Any, count: int) -> Any:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise ValueError("numbers are missing")
+    return numbers

@@ -1,0 +1,203 @@
+"""NIfTI: volumes hold each mask at its place, and say what is not known of them."""
+
+import json
+from dataclasses import replace
+
+import nibabel
+import numpy as np
+import pytest
+
+from importer import import_dicom
+from importer.cli import COMMANDS
+from importer.journal import iter_tasks
+from ml_backend.export.formats import ExportError, Maker, Slice
+from ml_backend.export.nifti import write
+from tests.importer.dicom_series import (
+    AXES,
+    COLUMNS,
+    ROWS,
+    drawing,
+    export_of,
+    positions,
+    saved,
+    single_frames,
+)
+
+from .slices import about, pieces, written
+
+
+def piece(number, offset_mm=None, shape=(ROWS, COLUMNS), **data):
+    """A slice of one series; its picture is as unlike its mask as its number."""
+    known = {
+        "series": "ab" * 10,
+        "patient": "cd" * 10,
+        "instance": f"{number:020x}",
+        "slice": f"{number:020x}",
+        "rows": ROWS,
+        "columns": COLUMNS,
+        "pixel_spacing_mm": [0.8, 0.6],
+        "slice_thickness_mm": 2.0,
+        "slice_position_mm": offset_mm,
+    }
+    return Slice(
+        task_id=number,
+        image=np.arange(np.prod(shape), dtype=np.uint32).reshape(shape).astype(np.uint8) + number,
+        label_map=drawing(number, shape[:2]),
+        data={**known, **data},
+        split="training",
+        made=Maker("person", annotators=(4,)),
+    )
+
+
+def volumes(out, kind="labels"):
+    return {path.name: nibabel.load(path) for path in sorted(out.rglob(f"*_{kind}.nii.gz"))}
+
+
+def test_a_series_is_one_volume_whose_planes_are_its_slices(tmp_path):
+    series = [piece(number, 2.5 * number) for number in range(6)]
+    records = written(write, tmp_path, series)
+    ((name, labels),) = volumes(tmp_path).items()
+    ((_, image),) = volumes(tmp_path, "image").items()
+    assert name == f"{'ab' * 10}_labels.nii.gz"
+    assert labels.header.get_zooms() == pytest.approx((0.6, 0.8, 2.5))
+    # In its own frame: the picture's left is the patient's right, the top is the front.
+    expected = np.diag([-0.6, -0.8, 2.5, 1.0])
+    assert labels.affine == pytest.approx(expected) and image.affine == pytest.approx(expected)
+    assert nibabel.aff2axcodes(labels.affine) == ("L", "P", "S")
+    for plane, one in enumerate(series):
+        assert np.array_equal(np.asarray(labels.dataobj)[:, :, plane].T, one.label_map)
+        assert np.array_equal(np.asarray(image.dataobj)[:, :, plane].T, one.image)
+    (mask,) = (record for record in records if record.role == "mask")
+    assert mask.tasks == tuple(range(6))
+    assert labels.header["sform_code"] == 2  # not the scanner's coordinates
+
+
+def test_the_sidecar_says_who_drew_and_that_left_is_not_known(tmp_path):
+    series = [piece(number, 2.5 * number) for number in range(3)]
+    draft = Maker("version", version="r0003-abcdef")
+    series[2] = replace(series[2], made=draft, split="evaluation")
+    written(write, tmp_path, series)
+    (sidecar,) = tmp_path.rglob("*.json")
+    said = json.loads(sidecar.read_text())
+    assert [one["Task"] for one in said["Slices"]] == [0, 1, 2]
+    assert said["Slices"][2]["Made"]["version"] == "r0003-abcdef"
+    assert said["Series"] == "ab" * 10 and said["SpacingBetweenSlices"] == 2.5
+    assert said["Split"] == "by slice" and said["Labels"]["1"] == "liver"
+    assert "not known" in said["CoordinateFrame"]
+
+
+def test_spacing_is_that_of_the_positions_not_the_thickness(tmp_path):
+    written(write, tmp_path, [piece(n, 3.0 * n, slice_thickness_mm=5.0) for n in range(4)])
+    (labels,) = volumes(tmp_path).values()
+    assert labels.header.get_zooms()[2] == pytest.approx(3.0)
+
+
+def test_a_slice_that_was_not_exported_is_an_empty_plane_and_said_so(tmp_path):
+    written(write, tmp_path, [piece(0, 0.0), piece(1, 2.5), piece(4, 10.0)])
+    (labels,), (known,) = volumes(tmp_path).values(), volumes(tmp_path, "known").values()
+    labels, known = np.asarray(labels.dataobj), np.asarray(known.dataobj)
+    assert labels.shape[2] == 5 and not labels[:, :, 2:4].any()
+    assert [int(known[:, :, plane].min()) for plane in range(5)] == [1, 1, 0, 0, 1]
+    (sidecar,) = tmp_path.rglob("*.json")
+    assert json.loads(sidecar.read_text())["EmptyPlanes"] == 2
+
+
+def test_mixed_sizes_colours_and_repeats_are_volumes_of_their_own(tmp_path):
+    series = [piece(number, 2.5 * number) for number in range(3)]
+    series += [piece(3, 0.0, (30, 20), rows=30), piece(4, 0.0, (ROWS, COLUMNS, 3))]
+    series += [piece(5, 2.5)]  # where slice 1 is
+    records = written(write, tmp_path, series)
+    masks = {record.path: record.tasks for record in records if record.role == "mask"}
+    assert sorted(masks.values()) == [(0, 1, 2), (3,), (4,), (5,)]
+    for path, tasks in masks.items():
+        held = np.asarray(nibabel.load(tmp_path / path).dataobj)
+        for plane, task in enumerate(tasks):
+            assert np.array_equal(held[:, :, plane].T, series[task].label_map)
+    (colour,) = (v for v in volumes(tmp_path, "image").values() if v.get_data_dtype().names)
+    red = np.asarray(colour.dataobj)["R"][:, :, 0].T
+    assert np.array_equal(red, series[4].image[:, :, 0])
+
+
+def test_stretched_pictures_are_brought_back_to_the_stored_matrix(tmp_path):
+    rows = (np.arange(69) * 2 + 1) * ROWS // (2 * 69)
+    stored = [piece(n, 2.5 * n, pixel_spacing_mm=[2.0, 0.7]) for n in range(3)]
+    shown = [replace(one, image=one.image[rows], label_map=one.label_map[rows]) for one in stored]
+    written(write, tmp_path, shown)
+    (labels,) = volumes(tmp_path).values()
+    assert labels.header.get_zooms() == pytest.approx((0.7, 2.0, 2.5))
+    for plane, one in enumerate(stored):
+        assert np.array_equal(np.asarray(labels.dataobj)[:, :, plane].T, one.label_map)
+    (sidecar,) = tmp_path.rglob("*.json")
+    assert all(
+        one["BroughtBackToStoredPixels"] for one in json.loads(sidecar.read_text())["Slices"]
+    )
+
+
+def test_every_kind_of_label_map_comes_back_as_it_was(tmp_path):
+    records = written(write, tmp_path)
+    files = {record.tasks[0]: record.path for record in records if record.role == "mask"}
+    for one in pieces():
+        volume = nibabel.load(tmp_path / files[one.task_id])
+        assert np.array_equal(np.asarray(volume.dataobj)[:, :, 0].T, one.label_map)
+        assert volume.header.get_xyzt_units()[0] == "unknown"  # no pixel size was given
+
+
+def test_slices_without_a_place_are_volumes_of_their_own(tmp_path):
+    written(write, tmp_path, [piece(1), piece(2), piece(3, 5.0)])
+    assert [volume.shape[2] for volume in volumes(tmp_path).values()] == [1, 1, 1]
+    for volume in volumes(tmp_path).values():
+        assert volume.header.get_zooms() == pytest.approx((0.6, 0.8, 2.0))
+
+
+def test_a_series_name_that_is_no_pseudonym_makes_no_path(tmp_path):
+    names = ["../../outside", "a/b", "", ".", "x" * 300, "Kanari Vogel"]
+    series = [piece(number, 0.0, series=name) for number, name in enumerate(names)]
+    records = written(write, tmp_path / "out", series)
+    assert len(list(tmp_path.rglob("*_labels.nii.gz"))) == len(names)
+    assert {path.parent for path in tmp_path.rglob("*.nii.gz")} == {tmp_path / "out" / "volumes"}
+    assert not any("Kanari" in record.path for record in records)
+
+
+def test_a_mask_of_another_size_is_left_out_with_its_reason(tmp_path):
+    context = about()
+    wrong = replace(piece(2, 2.5), label_map=np.zeros((9, 9), np.uint8))
+    records = written(write, tmp_path, [piece(1, 0.0), wrong], context)
+    assert {task for record in records for task in record.tasks} == {1}
+    (problem,) = context.problems
+    assert problem["task_id"] == 2 and "another picture" in problem["reason"]
+
+
+def test_with_the_hospitals_planes_the_affine_is_the_scanners(tmp_path):
+    places = positions(AXES["oblique"])
+    sources = single_frames(AXES["oblique"], places)
+    key = tmp_path / "hospital.key"
+    folder = saved(sources, tmp_path / "source")
+    import_dicom(folder, tmp_path / "import", key, burned_in="off")
+    tasks = list(iter_tasks(tmp_path / "import"))
+    maps = {task["data"]["slice"]: drawing(n) for n, task in enumerate(tasks)}
+    export = export_of(tasks, tmp_path / "export", maps)
+    arguments = [export, "--source", folder, "--key", key, "--out", tmp_path / "out"]
+    arguments += ["--format", "geometry"]
+    assert COMMANDS["return"]([str(argument) for argument in arguments]) == 0
+    geometry = tmp_path / "out" / "geometry.json"
+    assert not any(str(one.SOPInstanceUID) in geometry.read_text() for one in sources)
+    series = [
+        replace(piece(n), data={k: v for k, v in task["data"].items() if k != "image"})
+        for n, task in enumerate(tasks)
+    ]
+    list(write(iter(series), tmp_path / "nifti", about(), geometry=geometry))
+    (labels,) = volumes(tmp_path / "nifti").values()
+    row, column = np.array(AXES["oblique"][:3]), np.array(AXES["oblique"][3:])
+    step = 2.5 * np.cross(row, column)
+    lps = np.column_stack([row * 0.6, column * 0.8, step, places[0]])
+    expected = lps * np.array([[-1], [-1], [1]])
+    assert labels.affine[:3] == pytest.approx(expected, abs=1e-5)
+    assert labels.header["sform_code"] == 1
+
+
+def test_a_file_of_planes_that_is_none_is_told(tmp_path):
+    wrong = tmp_path / "geometry.json"
+    for content in ["", "[]", '{"planes": {"x": {"0": {"position": [1, 2]}}}}']:
+        wrong.write_text(content)
+        with pytest.raises(ExportError, match="no file of planes"):
+            list(write(iter([piece(1, 0.0)]), tmp_path / "out", about(), geometry=wrong))
