@@ -10,7 +10,7 @@ from __future__ import annotations
 from .archive import downloads, keep_download
 from .cli import main
 from .dataset import Choice
-from .exporting import export_png, export_to
+from .exporting import export_to
 from .formats import FORMATS, ExportError
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Choice",
     "ExportError",
     "downloads",
-    "export_png",
     "export_to",
     "keep_download",
     "main",

@@ -81,13 +81,6 @@ def export_to(
     return manifest
 
 
-def export_png(
-    settings: Settings, label_studio: LabelStudio, project_id: int, out: Path
-) -> dict[str, Any]:
-    """Export the labelled slices as PNG into a folder; see export_to()."""
-    return export_to(settings, label_studio, project_id, "png", out)
-
-
 class Ledger:
     """What went by: an entry a slice, a record a file."""
 

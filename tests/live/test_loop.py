@@ -13,7 +13,7 @@ from demo.run import reference_of
 from importer import import_dicom
 from importer.tasks import send
 from ml_backend.committees import load
-from ml_backend.export import export_png
+from ml_backend.export import export_to
 from ml_backend.gathering import read_image
 from ml_backend.label_studio import SAMPLING, LabelStudio, LabelStudioError
 from ml_backend.masks import BrushConfig, to_regions
@@ -258,7 +258,8 @@ def test_the_progress_page_shows_the_versions(running, store):
 
 
 def test_the_labelled_slices_can_be_taken_home(running, config, tmp_path):
-    manifest = export_png(running.settings, running.label_studio, running.project_id, tmp_path)
+    connection = (running.settings, running.label_studio, running.project_id)
+    manifest = export_to(*connection, "png", tmp_path)
     labelled = [task for task in running.label_studio.tasks(running.project_id) if task.annotations]
     assert {entry["task"] for entry in manifest["slices"]} == {task.id for task in labelled}
     assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
