@@ -32,7 +32,8 @@ def majority(
     _check(label_maps)
     shares = _shares(weights, len(label_maps))
     if len(label_maps) == 1:  # most slices have one annotator
-        return label_maps[0].astype(np.uint8)
+        only: npt.NDArray[np.uint8] = label_maps[0].astype(np.uint8)
+        return only
     best = np.zeros(label_maps.shape[1:], dtype=np.uint8)
     votes = np.zeros(label_maps.shape[1:])
     for value in np.unique(label_maps):
