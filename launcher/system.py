@@ -14,6 +14,7 @@ TEST_PACKAGES = {
     "orthanc": "Orthanc",
     "orthanc-dicomweb": "/usr/share/orthanc/plugins/libOrthancDicomWeb.so",
     "dicom3tools": "dciodvfy",
+    "chromium": "chromium",
     "python3-swift": "/usr/lib/python3/dist-packages/swift/proxy/server.py",
 }
 _SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"
