@@ -29,7 +29,7 @@ def rollback_job(project_id: int, version: str) -> None:
     from ..rounds.rollback import roll_back
 
     with _errand(project_id, ROLLBACK) as errand:
-        # A round under way would switch to its own version.
+        # A round that has begun since it was asked for would switch to its own version.
         errand.jobs.cancel(project_id, hold_s=0)
         roll_back(errand.context, version)
         errand.tell({"state": "done", "version": version})
@@ -65,7 +65,8 @@ def export_job(project_id: int, format_name: str) -> None:
         errand.tell({"state": "running", **about})
         try:
             target = keep_download(settings, project_id, format_name)
-            export_to(settings, server, project_id, format_name, target, errand.on_progress)
+            # It begins anew when it is tried again: no progress of it lasts.
+            export_to(settings, server, project_id, format_name, target)
         except ExportError as error:
             errand.fail(str(error))
         except OSError as error:
@@ -110,7 +111,7 @@ class _Errand:
             return False
 
     def on_progress(self, step: str, done: int, total: int) -> None:
-        """It comes on: what it has failed before counts no more."""
+        """Something is done that lasts: what it has failed before counts no more."""
         self.jobs.errands.came_on(self.project_id, self.slot)
 
     def tell(self, figures: dict[str, Any]) -> None:
@@ -142,5 +143,7 @@ def _errand(project_id: int, slot: str) -> Iterator[_Errand]:
             TooLittleMemory,
         ) as error:
             errand.fail(str(error))
-    if not errand.more:
+    if errand.more:
+        jobs.errands.came_on(project_id, slot)  # to step aside is not to fail
+    else:
         jobs.errands.done(project_id, slot)

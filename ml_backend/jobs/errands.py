@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from ..settings import Settings
 from .errors import DOWN, JobsError
-from .names import HEAVY, QUICK
+from .names import HEAVY
 from .state import PROJECTS, ProjectState
 from .under_way import is_under_way
 
@@ -26,6 +26,11 @@ ROLLBACK, REST, EXPORT = "rollback", "rest", "export"  # the slots
 
 _LOCK_WAIT_S = 10.0
 _CANCEL_S = 24 * 3600
+_TAKEN = {
+    ROLLBACK: "going back to another version is under way",
+    REST: "the rest is being annotated, or taken back",
+    EXPORT: "another data set is being prepared",
+}
 _FAILED = "it failed several times: see the worker's log"
 
 
@@ -36,10 +41,11 @@ class Errand:
     slot: str
     queue: str
     after_rounds: bool  # it waits for the project's round, and steps aside for one
+    first: bool = False  # before whatever waits in the queue: a person waits for it
 
 
 ERRANDS = {
-    "rollback_job": Errand(ROLLBACK, QUICK, after_rounds=False),
+    "rollback_job": Errand(ROLLBACK, HEAVY, after_rounds=False, first=True),
     "rest_job": Errand(REST, HEAVY, after_rounds=True),
     "undo_rest_job": Errand(REST, HEAVY, after_rounds=True),
     "export_job": Errand(EXPORT, HEAVY, after_rounds=False),
@@ -50,7 +56,13 @@ class Enqueue(Protocol):
     """Puts a function of ml_backend.jobs into a queue."""
 
     def __call__(
-        self, queue: str, function: str, *arguments: Any, job_id: str | None, module: str
+        self,
+        queue: str,
+        function: str,
+        *arguments: Any,
+        job_id: str | None,
+        module: str,
+        first: bool,
     ) -> Any: ...
 
 
@@ -87,14 +99,16 @@ class Errands:
 
     def _request(self, project_id: int, function: str, *arguments: Any) -> None:
         try:
-            self.ask(project_id, function, *arguments)
+            taken = self.ask(project_id, function, *arguments)
         except RedisError:
             raise JobsError(f"{DOWN}, then ask again") from None
+        if not taken:
+            raise JobsError(f"{_TAKEN[ERRANDS[function].slot]}: wait for its end, or stop it first")
 
     # -- the slots ------------------------------------------------------------------------------
 
-    def ask(self, project_id: int, function: str, *arguments: Any) -> None:
-        """Ask for an errand; what is asked for already in its slot comes first.
+    def ask(self, project_id: int, function: str, *arguments: Any) -> bool:
+        """Ask for an errand; whether it is asked for now, and no other is in its slot.
 
         Raises RedisError.
         """
@@ -104,7 +118,12 @@ class Errands:
         redis.sadd(PROJECTS, project_id)
         if redis.hsetnx(self._key(project_id), slot, entry):
             redis.delete(self._cancel_key(project_id, slot))
+        there = self._entry(project_id, slot)
         self.advance(project_id)
+        return there is None or [there["function"], there["arguments"]] == [
+            function,
+            list(arguments),
+        ]
 
     def cancel(self, project_id: int, slot: str) -> None:
         """Let what runs in a slot end at its next stop, and what waits never begin.
@@ -125,11 +144,13 @@ class Errands:
         self.redis.delete(self._cancel_key(project_id, slot))
 
     def came_on(self, project_id: int, slot: str) -> None:
-        """It has made progress: attempts count from here. A Redis that is away does no harm."""
+        """It has made progress that lasts: attempts count from here. A Redis that is away does no
+        harm.
+        """
         with suppress(RedisError):
             entry = self._entry(project_id, slot)
-            if entry and entry["attempts"] > 1:
-                self._keep(project_id, slot, {**entry, "attempts": 1})
+            if entry and entry["attempts"]:
+                self._keep(project_id, slot, {**entry, "attempts": 0})
 
     def waiting(self, project_id: int) -> dict[str, dict[str, Any]]:
         """What is asked for and not done, by slot. Raises RedisError."""
@@ -168,7 +189,12 @@ class Errands:
         self._keep(project_id, slot, {**entry, "attempts": attempts, "job": job_id})
         arguments = (project_id, *entry["arguments"])
         self.enqueue(
-            errand.queue, entry["function"], *arguments, job_id=job_id, module="errand_work"
+            errand.queue,
+            entry["function"],
+            *arguments,
+            job_id=job_id,
+            module="errand_work",
+            first=errand.first,
         )
 
     def _entries(self, project_id: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -106,12 +106,14 @@ class Jobs:
         *arguments: Any,
         job_id: str | None = None,
         module: str = "work",
+        first: bool = False,
     ) -> Job:
         """Put one of the functions of ml_backend.jobs.work, or errand_work, into a queue."""
         return Queue(queue, connection=self.redis).enqueue(
             f"{__package__}.{module}.{function}",
             *arguments,
             job_id=job_id,
+            at_front=first,
             job_timeout=self.settings.round_timeout_s,
             # What became of a step is in the store and in the round's state.
             result_ttl=60,

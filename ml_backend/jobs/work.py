@@ -53,6 +53,7 @@ def look_job(project_id: int) -> str:
                 more = looked.more or _tell(context, looked.found)
     except LockedError:
         # The look that holds the lock may have read the tasks before what this one was asked for.
+        state.begin_look()
         jobs.request_look(project_id)
         return "busy"
     except (LabelStudioError, MaskError, SettingsError, StoreError) as error:
@@ -181,7 +182,7 @@ def clean_job(project_id: int) -> int:
     try:
         with jobs.state(project_id).locked("look", _LOOK_WAIT_S), _context(jobs, project_id) as it:
             removed = clean_predictions(it, _CLEANED)
-    except (LabelStudioError, SettingsError, StoreError) as error:
+    except (LabelStudioError, LockedError, SettingsError, StoreError) as error:
         log.warning("project %d: old predictions stay for now: %s", project_id, error)
         return 0
     if removed >= _CLEANED and not jobs.state(project_id).running():

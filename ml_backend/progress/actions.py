@@ -159,6 +159,8 @@ ACTIONS: Mapping[str, Action] = {
         "Make a link",
         (
             "Whoever has the link sees this page of this project, and can change nothing.",
+            "It shows annotators by name, or by e-mail where Label Studio has no name, and who did "
+            "what, unless names are hidden (Settings).",
             "It ends by itself. You can end all links of the project at any time.",
         ),
         over.share,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..jobs.errands import REST
 from ..settings import parse_setting
 from .action import ActionError, Done, Field, Scene, form_field
 from .rounds_by_hand import keep
@@ -10,31 +9,31 @@ from .shares import LONGEST_DAYS, make_link, revoke_links
 
 
 def annotate_rest(scene: Scene) -> Done:
-    """Ask for the committee's masks of the rest. Raises SettingsError, RedisError."""
+    """Ask for the committee's masks of the rest. Raises SettingsError, JobsError."""
     made_as = scene.values.get("as") or scene.project.settings.rest_as
     keep(scene, {"rest_as": parse_setting("rest_as", made_as)})
-    scene.project.jobs.errands.ask(scene.project.project_id, "rest_job")
+    scene.project.jobs.errands.request_rest(scene.project.project_id)
     return Done("The committee annotates the rest. This page shows how far it is.", f"as {made_as}")
 
 
 def undo_rest(scene: Scene) -> Done:
-    """Ask to take them back. Raises RedisError."""
-    scene.project.jobs.errands.ask(scene.project.project_id, "undo_rest_job")
+    """Ask to take them back. Raises JobsError."""
+    scene.project.jobs.errands.request_rest_undo(scene.project.project_id)
     return Done("What the committee made of the rest is taken back.")
 
 
 def cancel_rest(scene: Scene) -> Done:
-    """Stop making them. Raises RedisError."""
-    scene.project.jobs.errands.cancel(scene.project.project_id, REST)
+    """Stop making them. Raises JobsError."""
+    scene.project.jobs.errands.cancel_rest(scene.project.project_id)
     return Done("It stops. What is made stays until you take it back.")
 
 
 def export(scene: Scene) -> Done:
-    """Ask for a data set. Raises ActionError, RedisError."""
+    """Ask for a data set. Raises ActionError, JobsError."""
     name = scene.values.get("format", "")
     if name not in dict(export_formats()):
         raise ActionError("choose one of the formats that the page lists")
-    scene.project.jobs.errands.ask(scene.project.project_id, "export_job", name)
+    scene.project.jobs.errands.request_export(scene.project.project_id, name)
     return Done("The data set is being prepared. A link appears on this page.", name)
 
 

@@ -61,14 +61,17 @@ def resume(scene: Scene) -> Done:
 
 
 def roll_back(scene: Scene) -> Done:
-    """Ask to draft and order with an older version. Raises ActionError, RedisError."""
+    """Ask to draft and order with an older version. Raises ActionError, JobsError."""
     version = scene.values.get("version", "")
     if version not in scene.project.store.versions():
         raise ActionError("there is no such version: choose one that the page lists")
     if version == scene.project.store.current():
         raise ActionError(f"{version} drafts and orders already")
-    scene.project.jobs.errands.ask(scene.project.project_id, "rollback_job", version)
-    return Done(f"Going back to {version}: it takes a minute or so.", version)
+    project = scene.project
+    project.jobs.errands.request_rollback(project.project_id, version)
+    # A worker that trains now is free for it at once.
+    project.jobs.cancel(project.project_id, hold_s=0)
+    return Done(f"Going back to {version}. This page shows when it is done.", version)
 
 
 def change(scene: Scene) -> Done:

@@ -54,7 +54,9 @@ def repair(context: Context, found: Survey, version: str) -> int:
     there = context.label_studio.predicted(context.project_id, version, ids)
     lost = [task for task in held if task.id not in there]
     scores = {task.id: ranks[task.id] / len(ranks) for task in lost}
-    _push(context, found, version, lost, order, scores)
+    # As in the order that was lost, slices far down carry a rank alone.
+    drafted = {task.id for task in lost if ranks[task.id] < context.settings.drafts_ahead}
+    _push(context, found, version, lost, order, scores, drafted)
     return len(lost)
 
 
@@ -65,7 +67,9 @@ def _push(
     tasks: Sequence[Task],
     order: dict[str, Any],
     ranks: dict[int, float] | None = None,
+    drafted: set[int] | None = None,
 ) -> None:
+    """`drafted` are those to score and draft, all of them if it is None."""
     if not tasks:
         return
     settings = context.settings
@@ -75,8 +79,9 @@ def _push(
     if context.store.metadata(version)["training"]:
         committee = load(context.store, version, found.config.labels, settings.device)
         problems: list[Problem] = []
+        wanted = [task for task in tasks if drafted is None or task.id in drafted]
         pool = score_pool(
-            context.label_studio, committee, tasks, found.config, problems, context.progress
+            context.label_studio, committee, wanted, found.config, problems, context.progress
         )
         drafts = {i: draft for i, draft in pool.drafts.items() if not held_back(settings, i)}
         for task_id, value in zip(pool.task_ids.tolist(), pool.uncertainty, strict=True):

@@ -60,6 +60,23 @@ def test_asked_for_twice_it_is_done_once(jobs, waiting):
     assert waiting(HEAVY) == ["export_job"]
 
 
+def test_what_would_be_dropped_for_another_is_refused_with_words(jobs, waiting):
+    jobs.errands.request_export(7, "png")
+    jobs.errands.request_export(7, "png")
+    with pytest.raises(JobsError, match="another data set is being prepared"):
+        jobs.errands.request_export(7, "coco")
+    jobs.errands.request_rest(7)
+    with pytest.raises(JobsError, match="wait for its end, or stop it first"):
+        jobs.errands.request_rest_undo(7)
+    assert waiting(HEAVY) == ["export_job", "rest_job"]
+
+
+def test_going_back_comes_before_what_waits(jobs, waiting):
+    jobs.errands.request_export(7, "png")
+    jobs.errands.request_rollback(7, "r0001-abcdef")
+    assert waiting(HEAVY) == ["rollback_job", "export_job"]
+
+
 def test_an_errand_whose_worker_died_is_queued_again_but_not_for_ever(
     jobs, settings, waiting, store
 ):
@@ -84,7 +101,7 @@ def test_attempts_count_from_the_last_progress(jobs):
 
     jobs.redis.hset(key, "rest", json.dumps({**entry, "attempts": 3}))
     jobs.errands.came_on(1, "rest")
-    assert jobs.errands.waiting(1)["rest"] == {**entry, "attempts": 1}
+    assert jobs.errands.waiting(1)["rest"] == {**entry, "attempts": 0}
 
 
 def test_the_rest_waits_for_the_round_that_runs(jobs, waiting):
@@ -115,7 +132,7 @@ def test_a_rest_that_steps_aside_goes_on_after_the_round(jobs, project, store, w
         jobs.state(1).ask_for_round(force=False)
         assert errand.round_wants()
         errand.more = True
-    assert list(jobs.errands.waiting(1)) == ["rest"]
+    assert jobs.errands.waiting(1)["rest"]["attempts"] == 0  # to step aside is not to fail
     jobs.redis.delete("quorum:project:1:wanted", "rq:queue:quorum")
     with errand_work._errand(1, "rest"):
         pass

@@ -6,7 +6,7 @@ import pytest
 from rq import Queue
 
 from ml_backend.app import create_app
-from ml_backend.jobs import QUICK, Jobs
+from ml_backend.jobs import HEAVY, QUICK, Jobs
 from ml_backend.progress import history
 from ml_backend.progress.actions import ACTIONS
 
@@ -15,8 +15,8 @@ from .conftest import CURRENT, OLD, PASSWORD, PROJECT, USER, act, sign_in, token
 PATH = f"/progress/{PROJECT}/actions/train"
 
 
-def queued(jobs):
-    return [job.description for job in Queue(QUICK, connection=jobs.redis).get_jobs()]
+def queued(jobs, queue=QUICK):
+    return [job.description for job in Queue(queue, connection=jobs.redis).get_jobs()]
 
 
 def waits(jobs):
@@ -176,7 +176,7 @@ def test_only_another_version_that_there_is_can_be_gone_back_to(signed_in, store
 
 def test_rolling_back_is_a_job_of_its_own(signed_in, jobs, store):
     assert act(signed_in, "rollback", version=OLD).status_code == 303
-    assert f"rollback_job {PROJECT} {OLD}" in queued(jobs)
+    assert f"rollback_job {PROJECT} {OLD}" in queued(jobs, HEAVY)
     assert store.figures("history")["actions"][0]["details"] == OLD
     shown = signed_in.get(f"/api/progress/{PROJECT}/now").json["rollback"]
     assert (shown["version"], shown["state"]) == (OLD, "running")
