@@ -102,11 +102,13 @@ def gather_job(project_id: int, number: int, force: bool) -> None:
 
     jobs = Jobs.connect(Settings.from_environment())
     with _step(jobs, project_id, number, "gather") as context:
-        version = begin(context, force)
+        state = jobs.state(project_id)
+        # A person may begin anew in an empty store; one that was full at the round's start is away.
+        version = begin(context, force, anew=force and "gathered" not in state.running())
         if version is None:
-            jobs.state(project_id).note(number, nothing=1)
+            state.note(number, nothing=1)
         else:
-            jobs.state(project_id).note(number, version=version)
+            state.note(number, version=version, gathered=1)
 
 
 def step_job(project_id: int, number: int, version: str, name: str) -> None:

@@ -20,7 +20,7 @@ from ..readers import adjudicate, readings, suspects, table, weights
 from ..store import Store, StoreError
 from ..survey import Survey, survey
 from .artefacts import from_arrays, from_labelled, from_value
-from .context import GATHERED, Context, RoundError, metadata_of
+from .context import GATHERED, Context, RoundError, metadata_of, refuse_lost_store
 from .graph import Plan, grouped, sharded
 
 # Slices that self- and semi-supervision look at: more cost memory and bring little.
@@ -29,16 +29,19 @@ _UNLABELLED = 2000
 TRAINING, EVALUATION, POOL, SELECTED = "training", "evaluation", "pool", "selected"
 
 
-def begin(context: Context, force: bool = False, found: Survey | None = None) -> str | None:
+def begin(context: Context, force: bool = False, anew: bool | None = None) -> str | None:
     """Gather a project's labels and plan a round; the version it makes, None if there is none to.
 
     Before any usable label the version is an order alone. Repeated, it finds the same version and
-    leaves what was done for it. Raises LabelStudioError, MaskError, StoreError, or RoundError if
-    training is forced without any label.
+    leaves what was done for it. `anew` allows to begin in a store that has lost its versions, as
+    `force` does unless it is told otherwise. Raises LabelStudioError, MaskError, StoreError, or
+    RoundError if training is forced without any label.
     """
     gathered_at = _now()
     context.progress("gather", 0, 0)
-    found = found or survey(context.label_studio, context.project_id, context.settings)
+    if not (force if anew is None else anew):
+        refuse_lost_store(context)
+    found = survey(context.label_studio, context.project_id, context.settings)
     context.store.keep_sides(found.division.sides)
     if not found.tasks:
         return None

@@ -10,7 +10,7 @@ from ..label_studio import LabelStudio
 from ..learning.training import TrainingSettings
 from ..pool import Progress
 from ..settings import Settings
-from ..store import Store, StoreError, Work, number_of
+from ..store import Store, StoreError, Work, is_version, number_of
 from .artefacts import ArtefactError, to_value
 from .graph import Plan
 
@@ -115,3 +115,19 @@ def seen_by(metadata: Mapping[str, Any] | None) -> dict[int, tuple[int, str]]:
     """The labels that a version was trained with, for Survey.fresh()."""
     kept: Mapping[str, Any] = (metadata or {}).get("seen", {})
     return {int(task_id): (int(value[0]), str(value[1])) for task_id, value in kept.items()}
+
+
+def refuse_lost_store(context: Context) -> None:
+    """Go on in no empty store if Label Studio follows a version: it was not always empty.
+
+    A round in an empty folder below a lost mount would train anew, and serve a version that is gone
+    when the mount is back. Raises StoreError, LabelStudioError.
+    """
+    if context.store.current() is not None:
+        return
+    followed = str(context.label_studio.project(context.project_id).get("model_version") or "")
+    if is_version(followed):
+        raise StoreError(
+            f"Label Studio follows {followed}, but the store holds no version: is its folder "
+            "mounted, is its address right? If it is lost for good, press Start training"
+        )

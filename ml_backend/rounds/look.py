@@ -9,9 +9,9 @@ from typing import Any
 
 from ..label_studio import SAMPLING, LabelStudioError
 from ..learning.memory import TooLittleMemory
-from ..store import StoreError, is_version
+from ..store import StoreError
 from ..survey import Seen, Survey, survey
-from .context import Context, metadata_of, seen_by
+from .context import Context, metadata_of, refuse_lost_store, seen_by
 from .extend import extend, repair
 
 _CHANGING_HANDS = 5
@@ -41,11 +41,10 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
     another; before it has read them, none does. Raises LabelStudioError, MaskError, StoreError.
     """
     store = context.store
+    refuse_lost_store(context)
     found = survey(context.label_studio, context.project_id, context.settings)
     store.keep_sides(found.division.sides)
     current = store.current()
-    if current is None:
-        _refuse_lost_store(context)
     metadata = metadata_of(store, current)
     # None that can be served: there is none, it is of other labels, or it cannot be read any more.
     usable = metadata is not None and tuple(metadata["labels"]) == found.config.labels
@@ -88,19 +87,6 @@ def _serve(context: Context) -> None:
             if error.status != 400:  # it has no prediction of the version: no task is open
                 raise
             return
-
-
-def _refuse_lost_store(context: Context) -> None:
-    """Begin nothing in an empty store if Label Studio follows a version: it was not always empty.
-
-    Raises StoreError.
-    """
-    followed = str(context.label_studio.project(context.project_id).get("model_version") or "")
-    if is_version(followed):
-        raise StoreError(
-            f"Label Studio follows {followed}, but the store holds no version: is its folder "
-            "mounted, is its address right? If it is lost for good, press Start training"
-        )
 
 
 def _due(context: Context, found: Survey, metadata: Mapping[str, Any], seen: Seen) -> bool:
