@@ -38,6 +38,7 @@ from launcher.services import (
     start_label_studio,
     start_redis,
 )
+from launcher.up import settings_of
 from ml_backend.connect import connect_project
 from ml_backend.label_studio import LabelStudio, LabelStudioError
 from ml_backend.masks import LabelMap
@@ -62,6 +63,7 @@ class Running:
     account: Account
     backend_url: str
     key: bytes
+    environment: Mapping[str, str]  # what the backend runs with
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _clear(data)
         lock = DataLock(data)
         running = start(supervisor, data, _ports(arguments), started)
-        lock.announce(running.label_studio.url)
+        lock.announce(running.label_studio.url, running.environment)
         if arguments.simulate:
             return _simulate(running, arguments.rounds, arguments.json)
         return _stay(running)
@@ -141,7 +143,8 @@ def start(
     backend_url = start_backend(supervisor, data, environment, "127.0.0.1", backend_port)
     connect_project(settings, label_studio, project_id, backend_url)
     key = bytes.fromhex(key_file.read_text().strip())
-    return Running(supervisor, settings, label_studio, project_id, account, backend_url, key)
+    known = {**settings_of(os.environ), **environment}
+    return Running(supervisor, settings, label_studio, project_id, account, backend_url, key, known)
 
 
 def _project(label_studio: LabelStudio, state: dict[str, Any], data: Path) -> int:

@@ -92,9 +92,9 @@ def _with_secrets(module: str) -> Callable[[Sequence[str]], int]:
 
 
 def _export(arguments: Sequence[str]) -> int:
-    from ml_backend.export import main as run
+    from .up import with_secrets
 
-    return run(arguments)
+    return with_secrets("ml_backend.export", arguments, backend=False)
 
 
 def _bench(arguments: Sequence[str]) -> int:

@@ -205,9 +205,12 @@ class DataLock:
         except (OSError, ValueError, KeyError):
             return ""
 
-    def announce(self, address: str, **more: str) -> None:
-        """Tell a second command where the first one is, and what else it may use."""
-        notice = {"address": address, "pid": os.getpid(), **more}
+    def announce(self, address: str, environment: Mapping[str, str]) -> None:
+        """Tell a second command where the first one is, and the settings that it runs with.
+
+        Secrets are among them: the file is its owner's alone, and gone when the first one ends.
+        """
+        notice = {"address": address, "pid": os.getpid(), "environment": dict(environment)}
         handle = os.open(self._notice, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as stream:
             json.dump(notice, stream)

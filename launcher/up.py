@@ -42,25 +42,48 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("QUORUM_DATA_DIR") or ".quorum")
 
 
-def with_secrets(module: str, arguments: Sequence[str]) -> int:
-    """Run a module's main() with the credentials and the Redis of the running ``up``."""
+def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment are settings of Quorum's."""
+    return {k: v for k, v in environment.items() if k.startswith(("QUORUM_", "LABEL_STUDIO_"))}
+
+
+def with_secrets(module: str, arguments: Sequence[str], backend: bool = True) -> int:
+    """Run a module's main() with the settings of the running ``up`` or demo.
+
+    What the environment says itself comes first. Without `backend` it may also run without one,
+    with the secrets that are kept.
+    """
     data = data_folder()
     try:
-        running = json.loads((data / "running.json").read_text())
-        os.environ.setdefault("QUORUM_REDIS_URL", running["redis"])
-        os.environ.update(load_secrets(data))
-    except (OSError, ValueError, KeyError):
-        if not os.environ.get("QUORUM_REDIS_URL") and "--help" not in arguments:
-            print(
-                "quorum: the backend is not running here: start ./quorum up first, or set "
-                "QUORUM_REDIS_URL",
-                file=sys.stderr,
-            )
-            return 1
+        running = _running(data) or _running(data / "demo")
+        if running:
+            os.environ["QUORUM_DATA_DIR"] = running["QUORUM_DATA_DIR"]
+            for name, value in running.items():
+                os.environ[name] = os.environ.get(name) or value
+        elif (data / "secrets.json").exists():
+            os.environ.update(load_secrets(data))
     except ServiceError as error:
         print(f"quorum: {error}", file=sys.stderr)
         return 1
+    if backend and not os.environ.get("QUORUM_REDIS_URL") and "--help" not in arguments:
+        print(
+            "quorum: the backend is not running here: start ./quorum up first, or set "
+            "QUORUM_REDIS_URL",
+            file=sys.stderr,
+        )
+        return 1
     return int(import_module(module).main(arguments))
+
+
+def _running(data: Path) -> dict[str, str] | None:
+    """The settings of what runs with a data folder, None if nothing does."""
+    try:
+        notice = json.loads((data / "running.json").read_text())
+        os.kill(int(notice["pid"]), 0)
+        known = {str(name): str(value) for name, value in notice["environment"].items()}
+        return known if known["QUORUM_DATA_DIR"] else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,10 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.port,
             arguments.workers,
         )
-        lock.announce(address, redis=redis_url)
+        folder = {"QUORUM_DATA_DIR": str(data_folder().resolve())}
+        lock.announce(address, {**settings_of(os.environ), **environment, **folder})
         print(f"Label Studio {version} at {settings.label_studio_url}, as {user}")
         print(f"The backend listens at {address}. Connect a project with")
         print("  ./quorum connect PROJECT")
+        print(f"Progress: {address}/progress, user {environment['QUORUM_BASIC_AUTH_USER']},")
+        print(f"  password {environment['QUORUM_BASIC_AUTH_PASSWORD']}")
         print("Ctrl-C stops it.", flush=True)
         while True:
             supervisor.check()

@@ -3,24 +3,32 @@
 Kept under the figures "rest-made", all ids as text:
     {"annotator": user, "version": the newest,
      "annotations": {annotation: updated_at as made},
-     "tasks": {task: [annotation, confidence, Task.changed once made, version]},
+     "tasks": {task: [annotation, confidence, Task.changed once made, version, user]},
      "drafted": {task: version},      predictions that got a mask beyond what a round gives
-     "pending": {"as", "version", "tag", "tasks": {task: confidence}} or null}
+     "nothing": {task: version},      predictions without a mask, because the version saw nothing
+     "pending": {"as", "version", "tag", "annotator", "tasks": {task: confidence}} or null}
 A chunk is written down as pending before Label Studio is told: whoever looks in between, or after
 a crash, knows whose annotations these are.
+
+And apart, so that it outlives them, under "rest-account": {user: [the first chunk's time, the last
+one's]}, ISO 8601. An empty mask has no region to carry a mark: it is known by these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .label_studio import Annotation, LabelStudio, Task
 from .store import Store
 
-MADE, SEEN = "rest-made", "rest-seen"
+MADE, SEEN, ACCOUNTS = "rest-made", "rest-seen", "rest-account"
 _MARK = "Made by Quorum"
+# Label Studio's clock may be another machine's, and its answer may come late.
+_MARGIN = timedelta(hours=1)
+_READ_AT_ONCE = 500  # tasks whose annotations are read before it is noted what was found
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Entry:
     confidence: float  # 1 - share of the pool that the committee was less uncertain of
     changed: str  # Task.changed once it was there
     version: str
+    annotator: int  # the token's user then
 
 
 @dataclass
@@ -42,6 +51,7 @@ class Made:
     annotations: dict[int, str] = field(default_factory=dict)
     tasks: dict[int, Entry] = field(default_factory=dict)
     drafted: dict[int, str] = field(default_factory=dict)
+    nothing: dict[int, str] = field(default_factory=dict)
     pending: dict[str, Any] | None = None
 
     @classmethod
@@ -52,22 +62,30 @@ class Made:
     @classmethod
     def read(cls, figures: Mapping[str, Any]) -> Made:
         """The figures "rest-made"."""
+        annotator = int(figures.get("annotator") or 0)
+
+        def entry(one: Any, confidence: Any, changed: Any, version: Any, who: Any = None) -> Entry:
+            # An earlier release kept one account for all of them.
+            by = annotator if who is None else int(who)
+            return Entry(int(one), float(confidence), str(changed), str(version), by)
+
+        def by_id(name: str) -> dict[int, str]:
+            return {int(key): str(value) for key, value in figures.get(name, {}).items()}
+
         return cls(
-            int(figures.get("annotator") or 0),
+            annotator,
             str(figures.get("version") or ""),
-            {int(key): str(value) for key, value in figures.get("annotations", {}).items()},
-            {
-                int(key): Entry(int(one), float(confidence), str(changed), str(version))
-                for key, (one, confidence, changed, version) in figures.get("tasks", {}).items()
-            },
-            {int(key): str(value) for key, value in figures.get("drafted", {}).items()},
+            by_id("annotations"),
+            {int(key): entry(*value) for key, value in figures.get("tasks", {}).items()},
+            by_id("drafted"),
+            by_id("nothing"),
             figures.get("pending"),
         )
 
     def keep(self, store: Store) -> None:
         """Write it down. Raises StoreError."""
         tasks = {
-            str(key): [e.annotation, e.confidence, e.changed, e.version]
+            str(key): [e.annotation, e.confidence, e.changed, e.version, e.annotator]
             for key, e in self.tasks.items()
         }
         value = {
@@ -76,6 +94,7 @@ class Made:
             "annotations": {str(key): value for key, value in self.annotations.items()},
             "tasks": tasks,
             "drafted": {str(key): value for key, value in self.drafted.items()},
+            "nothing": {str(key): value for key, value in self.nothing.items()},
             "pending": self.pending,
         }
         store.keep_figures(MADE, value)
@@ -84,11 +103,35 @@ class Made:
         """Confidence by task of the chunk that is being written."""
         return {int(key): float(v) for key, v in (self.pending or {}).get("tasks", {}).items()}
 
+    def pending_annotator(self) -> int:
+        """In whose name the chunk is being written."""
+        return int((self.pending or {}).get("annotator") or self.annotator)
+
 
 def mark(regions: Sequence[Mapping[str, Any]], version: str) -> list[dict[str, Any]]:
     """Regions that say where they come from, as Label Studio shows it beside each of them."""
     text = f"{_MARK} {version}, before any person saw it"
     return [{**region, "meta": {"text": [text]}} for region in regions]
+
+
+def note_account(store: Store, annotator: int) -> None:
+    """Note that annotations are about to be made in a user's name. Raises StoreError."""
+    now, known = datetime.now(timezone.utc).isoformat(), store.figures(ACCOUNTS)
+    began = (known.get(str(annotator)) or [now])[0]
+    store.keep_figures(ACCOUNTS, {**known, str(annotator): [began, now]})
+
+
+def figures_of(store: Store) -> dict[str, Any]:
+    """The figures "rest-made" and, as "accounts", "rest-account": all that is_unseen() goes by.
+
+    Raises StoreError.
+    """
+    return {**store.figures(MADE), "accounts": store.figures(ACCOUNTS)}
+
+
+def is_lost(figures: Mapping[str, Any]) -> bool:
+    """Whether annotations were made, and the figures "rest-made" are gone or damaged."""
+    return bool(figures.get("accounts")) and "tasks" not in figures
 
 
 def untouched(figures: Mapping[str, Any]) -> dict[int, str]:
@@ -100,31 +143,63 @@ def untouched(figures: Mapping[str, Any]) -> dict[int, str]:
 def is_unseen(figures: Mapping[str, Any], annotation: Annotation) -> bool:
     """Whether an annotation was made by "annotate the rest" and no person changed it since.
 
-    Regions carry a mark too: should the figures be lost, no mask is taken for a person's.
+    Should the figures "rest-made" be lost, no mask is taken for a person's: regions carry a mark,
+    and an empty mask counts as made if it came in bulk, in the name and at the time that
+    "rest-account" notes (see figures_of). Whoever submits in the editor, as the same user too, is
+    noted in `edited_by`.
     """
     kept = figures.get("annotations", {}).get(str(annotation.id))
     if kept is not None:
         return bool(kept == annotation.updated_at)
-    return annotation.edited_by is None and _marked(annotation.regions)
+    if annotation.edited_by is not None:
+        return False
+    return is_marked(annotation) or (not annotation.regions and _of_account(figures, annotation))
 
 
-def _marked(regions: Iterable[Mapping[str, Any]]) -> bool:
+def is_marked(annotation: Annotation) -> bool:
+    """Whether a region says that "annotate the rest" made it, changed since or not."""
+    return _marked_by(annotation.regions) is not None
+
+
+def marked_version(annotation: Annotation) -> str | None:
+    """The version that a region's mark names."""
+    return _marked_by(annotation.regions)
+
+
+def _marked_by(regions: Iterable[Mapping[str, Any]]) -> str | None:
     for region in regions:
         text = (region.get("meta") or {}).get("text") or []
-        if any(str(line).startswith(_MARK) for line in ([text] if isinstance(text, str) else text)):
-            return True
-    return False
+        for line in map(str, [text] if isinstance(text, str) else text):
+            if line.startswith(_MARK):
+                return line.removeprefix(_MARK).partition(",")[0].strip()
+    return None
+
+
+def _of_account(figures: Mapping[str, Any], annotation: Annotation) -> bool:
+    """Whether it was made in bulk in the name of a user, and at a time, of "rest-account"."""
+    span = figures.get("accounts", {}).get(str(annotation.annotator))
+    if not span or annotation.lead_time_s is not None:  # what is drawn in the editor took time
+        return False
+    try:
+        first, last, made = (
+            datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+            for text in (*span, annotation.created_at)
+        )
+        return first - _MARGIN <= made <= last + _MARGIN
+    except (TypeError, ValueError):
+        return False
 
 
 def auto_tasks(server: LabelStudio, store: Store, project: int, tasks: Sequence[Task]) -> set[int]:
     """Ids of the tasks that hold nothing but what "annotate the rest" made.
 
     Costs nothing where Task.changed is as kept. Other tasks' annotations are read once, and what
-    was found is kept with their new Task.changed. Raises LabelStudioError, StoreError.
+    was found is kept with their new Task.changed; all are, should the figures "rest-made" be lost.
+    Raises LabelStudioError, StoreError.
     """
-    figures = store.figures(MADE)
-    made = Made.read(figures)
-    if not made.tasks and not made.pending:
+    figures = figures_of(store)
+    made, lost = Made.read(figures), is_lost(figures)
+    if not made.tasks and not made.pending and not lost:
         return set()
     pending = made.pending_tasks() if (made.pending or {}).get("as") == "annotations" else {}
     seen = store.figures(SEEN)
@@ -132,7 +207,7 @@ def auto_tasks(server: LabelStudio, store: Store, project: int, tasks: Sequence[
     unknown: list[Task] = []
     for task in tasks:
         entry, known = made.tasks.get(task.id), seen.get(str(task.id))
-        if not task.annotations or (entry is None and task.id not in pending):
+        if not task.annotations or (entry is None and task.id not in pending and not lost):
             continue
         if entry is not None and entry.changed == task.changed:
             auto.add(task.id)
@@ -140,15 +215,15 @@ def auto_tasks(server: LabelStudio, store: Store, project: int, tasks: Sequence[
             auto |= {task.id} if known[1] else set()
         else:
             unknown.append(task)
-    if not unknown:
-        return auto
-    others = _others(server, project, figures, made, pending, unknown)
-    auto |= {task.id for task in unknown if task.id not in others}
-    settled = {str(t.id): [t.changed, t.id not in others] for t in unknown if t.id not in pending}
-    if settled:
-        there = {str(task_id) for task_id in made.tasks}
-        kept = {key: value for key, value in seen.items() if key in there}
-        store.keep_figures(SEEN, {**kept, **settled})
+    kept = {key: value for key, value in seen.items() if lost or int(key) in made.tasks}
+    for start in range(0, len(unknown), _READ_AT_ONCE):
+        part = unknown[start : start + _READ_AT_ONCE]
+        others = _others(server, project, figures, made, pending, part)
+        auto |= {task.id for task in part if task.id not in others}
+        settled = {str(t.id): [t.changed, t.id not in others] for t in part if t.id not in pending}
+        if settled:
+            kept |= settled
+            store.keep_figures(SEEN, kept)
     return auto
 
 
@@ -165,7 +240,7 @@ def _others(
     for annotation in server.annotations(project, [task.id for task in tasks]):
         ours = is_unseen(figures, annotation) or (
             annotation.task_id in pending
-            and annotation.annotator == made.annotator
+            and annotation.annotator == made.pending_annotator()
             and annotation.edited_by is None
         )
         if not ours:

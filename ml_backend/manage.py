@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .figures.quality import version_row
 from .jobs import Jobs, JobsError
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import MaskError
@@ -20,6 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         settings = Settings.from_environment()
+        if not Jobs.connect(settings).knows(arguments.project):
+            raise SettingsError(
+                f"project {arguments.project} is not connected: "
+                f"run ./quorum connect {arguments.project} first"
+            )
         answer = _COMMANDS[arguments.command](settings, arguments)
     except (JobsError, LabelStudioError, MaskError, SettingsError, StoreError) as error:
         print(f"quorum project: {error}", file=sys.stderr)
@@ -48,11 +54,11 @@ def _versions(settings: Settings, arguments: argparse.Namespace) -> str:
     current = store.current()
     rows = []
     for version in store.versions():
-        metadata = store.metadata(version)
-        quality = (metadata.get("quality") or {}).get("mean_iou")
+        row = version_row(store.metadata(version))
+        quality = row["mean_iou"]["mean"]
         shown = f"{quality:.3f}" if quality is not None else "–"
         mark = "*" if version == current else " "
-        rows.append(f"{mark} {version}  {len(metadata['training_tasks']):>6} labels  IoU {shown}")
+        rows.append(f"{mark} {version}  {row['labels']:>6} labels  mean IoU {shown}")
     return "\n".join(rows) or "no version yet"
 
 
@@ -64,7 +70,8 @@ def _annotate_rest(settings: Settings, arguments: argparse.Namespace) -> str:
     if arguments.undo:
         errands.request_rest_undo(arguments.project)
         return "what the committee made of the rest is taken back; the page shows how far it is"
-    errands.request_rest(arguments.project)
+    own = Store(settings.store_root, arguments.project).overrides()
+    errands.request_rest(arguments.project, settings.of_project(own).rest_as)
     return "the committee annotates the rest; the page shows how far it is"
 
 

@@ -15,17 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from .formats import About, FileRecord, Slice, Split
+from .formats import About, FileRecord, Slice
 from .png import write_image
 from .rle import bounding_box, encode
 from .spool import Spool
 
-_SPLITS: tuple[Split, ...] = ("training", "evaluation")
+# Masks that no person has looked at measure nothing: of held-out patients they stand apart.
+_UNSEEN = "evaluation_unseen"
+_SPLITS = ("training", "evaluation", _UNSEEN)
 
 
 def write(slices: Iterator[Slice], out: Path, about: About) -> Iterator[FileRecord]:
     """Write each slice's image, then ``instances_training.json`` and ``instances_evaluation.json``.
 
+    Where there are any, ``instances_evaluation_unseen.json`` has what is held out and masked by the
+    committee alone.
     `file_name` is a path below the export's folder, an image's id the number of its task.
     """
     with ExitStack() as stack:
@@ -34,17 +38,21 @@ def write(slices: Iterator[Slice], out: Path, about: About) -> Iterator[FileReco
             for split in _SPLITS
             for part in ("images", "annotations")
         }
-        tasks: dict[Split, list[int]] = {split: [] for split in _SPLITS}
+        tasks: dict[str, list[int]] = {split: [] for split in _SPLITS}
         number = 0
         for piece in slices:
             image = write_image(piece, out)
             yield image
-            tasks[piece.split].append(piece.task_id)
-            spools[piece.split, "images"].add(_image(piece, image.path))
+            unseen = piece.split == "evaluation" and piece.made.by == "version"
+            part_of = _UNSEEN if unseen else piece.split
+            tasks[part_of].append(piece.task_id)
+            spools[part_of, "images"].add(_image(piece, image.path))
             for annotation in _annotations(piece, len(about.labels), number):
                 number += 1
-                spools[piece.split, "annotations"].add(annotation)
+                spools[part_of, "annotations"].add(annotation)
         for split in _SPLITS:
+            if split == _UNSEEN and not tasks[split]:
+                continue
             path = f"instances_{split}.json"
             with (out / path).open("wb") as stream:
                 head = json.dumps({"info": _info(about, split), **_fixed(about)})

@@ -12,11 +12,11 @@ from ..gathering import Grey, Problem, read_images
 from ..label_studio import Annotation, LabelStudio, Task
 from ..masks import MaskError, to_label_map
 from ..settings import Settings
-from ..store import Store
+from ..store import Store, is_version
 from ..survey import Survey, survey, unit_of
 from ..targets import Target, target_of
 from .drafts import Made, drafts_of
-from .formats import About, Maker, Slice, Split
+from .formats import About, ExportError, Maker, Slice, Split
 from .people import Numbers
 from .task_data import exported
 
@@ -55,10 +55,18 @@ class Dataset:
     ) -> Dataset:
         """Read a project's tasks, and settle for good on which side its patients stand.
 
-        `settings` are the project's own. Raises LabelStudioError, MaskError, StoreError.
+        `settings` are the project's own. Raises ExportError in another store than the backend's,
+        LabelStudioError, MaskError, StoreError.
         """
         store = Store(settings.store_root, project_id)
         project = label_studio.project(project_id)
+        followed = str(project.get("model_version") or "")
+        if store.current() is None and is_version(followed):
+            # Elsewhere other slices may be held out: a test set that was trained on.
+            raise ExportError(
+                f"Label Studio follows {followed}, but the store holds no version: run the export "
+                "with the backend's own QUORUM_DATA_DIR or QUORUM_STORE_URL, and its settings"
+            )
         found = survey(label_studio, project_id, settings)
         # What was skipped is no slice to draw on: the committee's mask of it is worth nothing.
         rest = choice.include == "all"
@@ -179,7 +187,7 @@ class Dataset:
             by="consensus" if several else "person",
             annotators=self._people(behind),
             annotation_ids=tuple(sorted(used)),
-            from_draft=sum(a.parent_prediction is not None for a in behind),
+            from_draft=sum(self._made.began_as_draft(a) for a in behind),
             reviewed=target.ground_truth or all(self._made.touched(a) for a in behind),
         )
         agreement = 1 - target.disagreement if several else None

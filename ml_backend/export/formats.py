@@ -29,7 +29,7 @@ class Maker:
     annotators: tuple[int, ...] = ()  # the project's own numbers of them, see people
     annotation_ids: tuple[int, ...] = ()
     version: str | None = None  # of the committee, for a mask that no person has changed
-    from_draft: int = 0  # of the annotations, those that the editor began with a draft
+    from_draft: int = 0  # of the annotations, those that began with a draft or a version's mask
     reviewed: bool = False  # a ground truth, or a version's mask that a person has submitted
 
     def as_json(self) -> dict[str, Any]:

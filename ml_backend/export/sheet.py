@@ -155,9 +155,10 @@ def _quality(quality: Mapping[str, Any] | None) -> str:
     bounds = ""
     if interval.get("lower") is not None and interval.get("upper") is not None:
         bounds = f" (95 % interval {interval['lower']:.3f} to {interval['upper']:.3f})"
+    mean = quality.get("mean_iou") if interval.get("mean") is None else interval["mean"]
     lines = [
         f"Version {quality['version']}, trained on {quality['training']} slices, reaches a mean "
-        f"IoU of {_figure(quality.get('mean_iou'))}{bounds} and a Dice of "
+        f"IoU over held-out {_unit(quality)} of {_figure(mean)}{bounds} and a Dice of "
         f"{_figure(quality.get('dice'))} on {quality['evaluation']} held-out slices, none of which "
         "it was trained on."
     ]
@@ -165,7 +166,13 @@ def _quality(quality: Mapping[str, Any] | None) -> str:
         [name, _figure(each.get("iou")), _figure(each.get("dice"))]
         for name, each in (quality.get("classes") or {}).items()
     ]
-    return "\n\n".join([*lines, _table(["class", "IoU", "Dice"], rows)])
+    note = "By class, all pixels of the held-out slices together:"
+    return "\n\n".join([*lines, note, _table(["class", "IoU", "Dice"], rows)])
+
+
+def _unit(quality: Mapping[str, Any]) -> str:
+    """What the mean is over: see learning.stopping."""
+    return "patients" if quality.get("held_out_unit") == "patient" else "slices"
 
 
 def _limits(manifest: Mapping[str, Any]) -> Iterable[str]:

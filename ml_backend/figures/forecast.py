@@ -17,6 +17,7 @@ Interval = dict[str, float | None]
 # Of the draws: a range of 90 %. Beyond so many times the labels there are, a fit says nothing.
 _LOW, _HIGH = 5.0, 95.0
 _FAR = 10.0
+_UNREAD = "the project has not been read yet"
 _Z = 1.96  # standard errors from a mean to its 95 % bound
 
 
@@ -35,6 +36,8 @@ def forecast(
     with as many of them at work as now. Labels that Quorum made by itself count as none.
     """
     counts = standing.get("counts") or {}
+    if not counts.get("slices", counts):
+        return _of_nothing("there are no slices yet" if counts else _UNREAD, pace, target, budget)
     labels = max(0, int(counts.get("labelled", 0)) - int(counts.get("auto", 0)))
     left = int(counts.get("waiting", 0)) + int(counts.get("auto", 0))
     to_target = None
@@ -55,6 +58,23 @@ def forecast(
         "budget": to_budget,
         "all": everything,
         "saved_h": saved_h,
+        "says": says,
+    }
+
+
+def _of_nothing(
+    says: str, pace: Mapping[str, Any], target: float | None, budget: int | None
+) -> dict[str, Any]:
+    """The panel of a project without slices, or that no look has read yet: nothing is known."""
+    part = _with_hours(_unknown(says), {})
+    return {
+        "labels": None,
+        "labels_per_hour": _interval(pace.get("labels_per_hour")),
+        "window_h": pace.get("window_h"),
+        "target": None if target is None else part,
+        "budget": None if budget is None else part,
+        "all": part,
+        "saved_h": _nothing(),
         "says": says,
     }
 
@@ -114,7 +134,9 @@ def _reached(curve: Curve, needed: float, target: float, labels: int, left: int)
     more = [max(0, round(float(n)) - labels) for n in (low, middle, high)]
     says = None
     if more[1] > left:
-        says = f"more labels than the {left} slices that are left: import more, or lower the target"
+        says = (
+            f"more labels than the {left:,} slices that are left: import more, or lower the target"
+        )
     elif more[1] == 0:
         says = "by the curve enough is labelled already: the next round should show it"
     elif open_end:
@@ -170,12 +192,12 @@ def _saved(
         }
         if saved["mean"] is None:
             return saved, (
-                f"{spared['mean']} of {left} slices need no label if you stop at the {name}; hours "
-                "are said once the time of a label is known"
+                f"{spared['mean']:,} of {left:,} slices need no label if you stop at the {name}; "
+                "hours are said once the time of a label is known"
             )
         return saved, (
-            f"about {saved['mean']:.0f} hours of labelling are spared if you stop at the {name}: "
-            f"{spared['mean']} of the {left} slices that are left need no label"
+            f"about {saved['mean']:,.0f} hours of labelling are spared if you stop at the {name}: "
+            f"{spared['mean']:,} of the {left:,} slices that are left need no label"
         )
     if to_target is not None:
         return nothing, f"what is spared is not known yet: {to_target['says']}"

@@ -122,6 +122,7 @@ def entries(
     about = order.get(NEXT) or {}
     uncertainty, new = about.get("uncertainty", {}), about.get("novelty", {})
     selected, disputed = set(order.get("selected", [])), set(adjudicate)
+    outstanding = outstanding_of(new)
     listed = []
     for rank, entry in enumerate(next_tasks(found, order, k), start=1):
         task = entry.task
@@ -129,15 +130,17 @@ def entries(
         share = None if value is None else share_below(value, order.get("quantiles", []))
         strategy = about.get("strategy") if task.id in selected else None
         if entry.asked:
-            why = f"It measures quality on {_UNITS[found.held_out_unit]} never trained on."
+            why = f"Measures quality: {_UNITS[found.held_out_unit]} is never trained on."
         elif task.id in disputed:
-            why = "Its annotators disagree: another opinion is needed."
+            why = "Its annotators disagree."
         elif task.annotations:
-            why = f"It has {task.annotations} of {found.overlap} annotations: another is needed."
+            why = f"Has {task.annotations} of {found.overlap} annotations."
         elif entry.held_out:
-            why = "It is held out and not needed to measure quality: it comes last."
+            why = "Held out and not needed: it comes last."
         else:
-            why = reason(strategy, share, first=[task.id] == order.get("selected", [])[:1])
+            first = [task.id] == order.get("selected", [])[:1]
+            unlike = task.id in outstanding
+            why = reason(strategy, share, first=first, unlike=unlike)
         listed.append(
             {
                 "task": task.id,
@@ -154,41 +157,51 @@ def entries(
     return listed
 
 
-_UNITS = {
-    "patient": "patients that are",
-    "slab": "parts of the patient that are",
-    "slice": "slices that are",
-}
-_DIVERSE = "; of such slices it is among the least like those chosen before it"
+_UNITS = {"patient": "its patient", "slab": "its part of the patient", "slice": "it"}
 _BY_UNCERTAINTY = ("uncertainty", "entropy", "bald", "mc-dropout", "power")
 
 
-def reason(strategy: str | None, share: float | None, first: bool = False) -> str:
-    """Why a slice stands where it does, in one sentence for people.
+def outstanding_of(values: Mapping[str, float | None]) -> set[int]:
+    """Of a batch's novelties, by task as text, the ids of the half that is newest.
+
+    They follow the first: those are there for being unlike it, the others for being uncertain.
+    """
+    known = {int(task): value for task, value in values.items() if value is not None}
+    middle = float(np.median(list(known.values()))) if known else 0.0
+    return {task for task, value in known.items() if value > 0 and value >= middle}
+
+
+def reason(
+    strategy: str | None, share: float | None, first: bool = False, unlike: bool = False
+) -> str:
+    """Why a slice stands where it does, in one short sentence beside its picture and its bars.
 
     `strategy` is what selected it, COLD_START before there was any label, None if it only follows
     the selected batch; `share` is the share of the pool that is less uncertain; `first` says that
-    nothing was chosen before it.
+    nothing was chosen before it, `unlike` that it is of the newest of its batch.
     """
     if strategy == COLD_START:
-        if first:
-            return "It was chosen first; no label exists yet."
-        return "It is unlike what was chosen before it; no label exists yet."
-    unsure = "the committee's networks disagree about it"
-    if share is not None and share >= 0.995:
-        unsure += " more than about any other slice"
-    elif share is not None:
-        unsure += f" more than about {share:.0%} of the unlabelled slices"
-    if strategy is None:
-        known = share is not None
-        return f"It is next in line{f': {unsure}' if known else '; its uncertainty is not known'}."
+        return "The first: there is no label yet." if first else "Unlike those before it."
     if strategy == "random":
-        return "It was drawn at random."
-    sentence = unsure[0].upper() + unsure[1:]
+        return "Drawn at random."
+    unsure = _unsure(share)
+    if strategy is None:
+        return f"Next in line: {unsure}." if unsure else "Next in line."
+    sentence = f"{unsure[0].upper()}{unsure[1:]}." if unsure else "The networks disagree about it."
     if strategy in _BY_UNCERTAINTY:
-        return f"{sentence}."
+        return sentence
     if strategy == "two-stage-coverage":
-        return f"{sentence}, and many other slices are like it."
+        return "It stands for many slices that the networks disagree about."
     if strategy.startswith("two-stage"):
-        return f"{sentence}{'' if first else _DIVERSE}."
-    return f"The strategy '{strategy}' chose it."
+        return "Unlike those before it." if unlike else sentence
+    return f"Chosen by the strategy '{strategy}'."
+
+
+def _unsure(share: float | None) -> str | None:
+    """How uncertain a slice is among those without a label."""
+    if share is None:
+        return None
+    if share < 0.5:
+        return "the networks rather agree about it"
+    top = max(1, round(100 * (1 - share)))
+    return f"among the {top} % the networks disagree about most"

@@ -29,9 +29,11 @@ _LEAST_DAYS = 5  # of fewer, the hours are resampled
 def pace(records: Sequence[Record], *, overlap: int = 1, seed: int = 0) -> dict[str, Any]:
     """The figures "pace". A label is a slice: one of `overlap` annotations is that part of it.
 
-    Annotations without a time were imported: nobody drew them here. `labels_per_hour` is what a
-    forecast uses: slices an hour of the team's work; `labels_per_clock_hour` are the same with
-    nights and weekends in between; `work_s_per_label` is the time of everybody on a slice together.
+    Annotations without a time were imported: nobody drew them here. What "annotate the rest" made
+    and people reviewed is left out too: it says nothing of how fast slices are drawn.
+    `labels_per_hour` is what a forecast uses: slices an hour of the team's work;
+    `labels_per_clock_hour` are the same with nights and weekends in between; `work_s_per_label` is
+    the time of everybody on a slice together.
     Intervals are bootstraps over days, or over hours where there are less than five days.
     """
     drawn = _drawn(records)
@@ -88,7 +90,7 @@ def _drawn(records: Sequence[Record]) -> list[tuple[float, Record]]:
     """When each was submitted, in seconds, with the record; the oldest first."""
     found = []
     for record in records:
-        if record.lead_time_s:
+        if record.lead_time_s and not record.reviewed:
             try:
                 when = datetime.fromisoformat(record.created_at.replace("Z", "+00:00"))
             except ValueError:

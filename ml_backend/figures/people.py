@@ -27,7 +27,8 @@ def people(
 
     `names` are by annotator; `numbers`, by annotator as text, are those that the ledger keeps. In a
     pseudonymous panel the number stands for the name and for Label Studio's id. Times are medians
-    and quartiles, which a tab left open for a night does not move.
+    and quartiles, which a tab left open for a night does not move. `slices`, times and change are
+    of what was drawn; `reviewed` are slices that "annotate the rest" made and this person changed.
     """
     by_annotator: dict[int, list[Record]] = defaultdict(list)
     for record in records:
@@ -46,7 +47,7 @@ def people(
         }
         for who in everyone
     ]
-    rows.sort(key=lambda row: (-row["slices"], row["annotator"]))
+    rows.sort(key=lambda row: (-row["slices"], -row["reviewed"], row["annotator"]))
     disagreement = readers.get("disagreement", {})
     return {
         "pseudonymous": pseudonymous,
@@ -80,7 +81,8 @@ def _name(who: int, number: int, names: Mapping[int, str] | None) -> str:
     return f"Annotator {number}" if who > 0 else "unknown (deleted account)"
 
 
-def _work(own: Sequence[Record]) -> dict[str, Any]:
+def _work(everything: Sequence[Record]) -> dict[str, Any]:
+    own = [record for record in everything if not record.reviewed]
     times = [r.lead_time_s for r in own if r.lead_time_s is not None]
     quartiles = np.quantile(times, [0.25, 0.5, 0.75]).tolist() if times else [None] * 3
     by_task: dict[int, list[float]] = defaultdict(list)
@@ -90,12 +92,13 @@ def _work(own: Sequence[Record]) -> dict[str, Any]:
     shares = [sum(values) / len(values) for values in by_task.values()]
     return {
         "slices": len({record.task for record in own}),
+        "reviewed": len({record.task for record in everything if record.reviewed}),
         "q1_s": quartiles[0],
         "median_s": quartiles[1],
         "q3_s": quartiles[2],
         "changed": mean_interval(shares),
         "drafts": len(shares),
-        "last_at": max((r.created_at for r in own if r.created_at), default=None),
+        "last_at": max((r.created_at for r in everything if r.created_at), default=None),
     }
 
 

@@ -125,9 +125,9 @@ def _stopping(
         verdict = "is reached" if reached else "is not reached for sure"
         parts.append(f"the target of {target:.3f} {verdict}: the lower bound is {low:.3f}")
     if budget is None:
-        parts.append(f"{labels} labels spent, no budget is set")
+        parts.append(f"{labels:,} labels spent, no budget is set")
     else:
-        parts.append(f"{'the budget is spent: ' if spent else ''}{labels} of {budget} labels")
+        parts.append(f"{'the budget is spent: ' if spent else ''}{labels:,} of {budget:,} labels")
     return {
         **decided,
         "stop": reached or spent,

@@ -8,18 +8,22 @@ Which draft an annotator began with, as Label Studio 1.23.2 tells it:
   (submitted, less the time that it took); predictions of labelled tasks are never cleaned up.
 - Label Studio's own copy of a prediction in an annotation is no answer: it is of the version that
   was served at the submission.
-A prediction without a region is no draft: its slice is held back, no committee was there yet, or
-the committee found nothing.
+A prediction without a region may be a draft, of a committee that found nothing; or its slice is
+held back, stands behind those that a round drafts, or no committee was there yet.
+
+What "annotate the rest" made is nobody's work. Who changes it has reviewed it, which is no drawing
+and tells nothing of drafts: a mask was there before, whatever arm the slice is of.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
+from ..auto_annotations import is_marked, is_unseen
 from ..label_studio import Annotation
 from ..label_studio.drafts import StoredPrediction
 from ..masks import BrushConfig, LabelMap, MaskError, to_label_map
@@ -50,13 +54,13 @@ class RecordReader:
         project_id: int,
         config: BrushConfig,
         settings: Settings,
-        has_committee: Callable[[str], bool],
-        made: Mapping[str, str],
+        drafted: Callable[[str], Container[int]],
+        made: Mapping[str, Any],
     ) -> None:
-        """`has_committee` is of a version; `made` what Quorum made itself: id → updated_at."""
+        """`drafted`: the slices that a version was to draft; `made`: what figures_of() gives."""
         self._label_studio, self._project_id = label_studio, project_id
         self._config, self._settings = config, settings
-        self._has_committee, self._made = has_committee, made
+        self._drafted, self._made = drafted, made
 
     def read(self, before: Mapping[int, Sequence[Record]]) -> dict[int, list[Record]]:
         """The records of tasks as they are now; `before` as they were, by task, perhaps none.
@@ -65,13 +69,8 @@ class RecordReader:
         """
         by_task: dict[int, list[Annotation]] = {task_id: [] for task_id in before}
         for annotation in self._label_studio.annotations(self._project_id, list(before)):
-            made = self._made.get(str(annotation.id))
-            if made == annotation.updated_at:
-                continue
-            if made and annotation.edited_by:
-                # The account that annotated the rest is still named as its author.
-                annotation = replace(annotation, annotator=annotation.edited_by)
-            by_task[annotation.task_id].append(annotation)
+            if not is_unseen(self._made, annotation):
+                by_task[annotation.task_id].append(annotation)
         return {
             task_id: self._records(task_id, own, before[task_id]) if own else []
             for task_id, own in by_task.items()
@@ -80,19 +79,28 @@ class RecordReader:
     def _records(
         self, task_id: int, annotations: Sequence[Annotation], before: Sequence[Record]
     ) -> list[Record]:
+        known = {record.annotation: record for record in before}
+        reviewed = {a.id for a in annotations if self._reviewed(a, known.get(a.id))}
+        # The account that annotated the rest is still named as the author.
+        annotations = [
+            replace(a, annotator=a.edited_by) if a.id in reviewed and a.edited_by else a
+            for a in annotations
+        ]
         predictions = self._label_studio.stored_predictions(task_id)
         size = size_of([*(a.regions for a in annotations), *(p.regions for p in predictions)])
         agreement = self._agreement(annotations, size)
-        known = {record.annotation: record for record in before}
+        # Beside a mask that Quorum submitted, nobody draws as with a draft or without.
+        alone = not reviewed and str(task_id) not in self._made.get("tasks", {})
         records = []
         for annotation in annotations:
-            shown = shown_to(annotation, predictions)
+            shown = shown_to(annotation, predictions) if alone else None
             regions = shown.regions if shown else []
             arm, version = self._arm(task_id, shown), shown.version if shown else None
-            if (old := known.get(annotation.id)) and old.arm:
+            old = known.get(annotation.id)
+            if old and old.arm and annotation.id not in reviewed:
                 # The share that is held back may be another now: what counts is how it was.
                 arm, version = old.arm, old.draft_version
-            drafted = self._map(regions, size) if regions or arm == WITH else None
+            drafted = self._map(regions, size) if regions or (shown and arm == WITH) else None
             records.append(
                 record_of(
                     annotation,
@@ -102,16 +110,25 @@ class RecordReader:
                     arm=arm,
                     draft_version=version,
                     agreement=agreement.get(annotation.annotator or -annotation.id),
+                    reviewed=annotation.id in reviewed,
                 )
             )
         return records
+
+    def _reviewed(self, annotation: Annotation, old: Record | None) -> bool:
+        """Whether a person changed what Quorum had made; still known once that was undone."""
+        if str(annotation.id) in self._made.get("annotations", {}) or (old and old.reviewed):
+            return True
+        return is_marked(annotation)
 
     def _arm(self, task_id: int, shown: StoredPrediction | None) -> str | None:
         if shown is None:
             return None
         if shown.regions:
             return WITH
-        if not self._has_committee(shown.version):
+        # "Annotate the rest" draws drafts, too, and keeps where it found nothing.
+        nothing = self._made.get("nothing", {}).get(str(task_id)) == shown.version
+        if task_id not in self._drafted(shown.version) and not nothing:
             return None
         # A committee may well find nothing on a slice: that, too, is a draft.
         return WITHOUT if held_back(self._settings, task_id) else WITH

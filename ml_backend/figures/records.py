@@ -34,7 +34,7 @@ class Submitted(Protocol):
     def ground_truth(self) -> bool: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a large project has 100,000
 class Record:
     """One annotation. Times are ISO 8601; None is what is not known."""
 
@@ -52,6 +52,9 @@ class Record:
     areas: Mapping[str, float] | None = None  # share of the image by class; None: not readable
     dice: float | None = None  # with a ground truth, or the others on this slice
     ground_truth: bool = False
+    # Made by "annotate the rest" and changed by a person since: looked through, not drawn. Then
+    # the annotator is that person, and created_at when it was changed.
+    reviewed: bool = False
 
     @property
     def area(self) -> float | None:
@@ -68,6 +71,7 @@ def record_of(
     arm: str | None = None,
     draft_version: str | None = None,
     agreement: float | None = None,
+    reviewed: bool = False,
 ) -> Record:
     """The record of an annotation, its label map and that of the draft it began with, both (H, W).
 
@@ -79,7 +83,7 @@ def record_of(
         annotation=annotation.id,
         task=annotation.task_id,
         annotator=annotation.annotator,
-        created_at=annotation.created_at,
+        created_at=annotation.updated_at if reviewed else annotation.created_at,
         updated_at=annotation.updated_at,
         lead_time_s=round(float(lead_time_s), 3) if lead_time_s is not None and timed else None,
         arm=arm,
@@ -88,6 +92,7 @@ def record_of(
         areas=None if result is None else areas(result, config),
         dice=None if agreement is None or np.isnan(agreement) else round(agreement, 6),
         ground_truth=annotation.ground_truth,
+        reviewed=reviewed,
     )
 
 

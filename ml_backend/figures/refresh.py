@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from ..gathering import read_image
@@ -18,25 +20,34 @@ from ..settings import Settings
 from ..store import Store, StoreError
 from ..survey import Survey
 from .data import CLASSES, areas_by_slice, class_figures
-from .ledger import Ledger, refresh_records
+from .ledger import Ledger
 from .next_pictures import refresh_next
 from .pace import pace
 from .people import people
 from .quality import refresh_quality
+from .recording import UNREADABLE, refresh_records
 from .standing import standing
 from .trial import trial
 
 log = logging.getLogger(__name__)
 
 STANDING = "standing"
-_AT_ONCE = 50  # annotated tasks read in one look: masks take some tens of ms each
+_LEAST_S, _MOST_S = 2.0, 10.0  # for annotations in one look
+_ANEW_S = 60.0  # how old the figures may be while there are annotations to read
 
 
-def refresh(label_studio: LabelStudio, store: Store, found: Survey, settings: Settings) -> int:
+def refresh(
+    label_studio: LabelStudio,
+    store: Store,
+    found: Survey,
+    settings: Settings,
+    budget_s: float = _LEAST_S,
+) -> int:
     """Bring the figures up to date; how many annotated tasks are still to be read.
 
-    What cannot be had now is left as it was, for the next look: figures never fail a look.
-    Raises StoreError.
+    Annotations are read for `budget_s`, within 2 to 10 s: for as long as the look took, so that a
+    backlog costs no more looks than it must, each of which lists the whole project. What cannot be
+    had now is left as it was, for the next look: figures never fail a look. Raises StoreError.
     """
     current = store.current()
     readers = store.noted(current, "readers") if current else {}
@@ -46,13 +57,14 @@ def refresh(label_studio: LabelStudio, store: Store, found: Survey, settings: Se
     remaining = 0
     state = _state_of(found, settings, current)
     if store.figures("people").get("state") != state:
+        until = time.monotonic() + min(max(budget_s, _LEAST_S), _MOST_S)
         remaining = _attempt(
             found,
-            lambda: refresh_records(
-                label_studio, store, found.project_id, found, settings, _AT_ONCE
-            ),
+            lambda: refresh_records(label_studio, store, found.project_id, found, settings, until),
         )
-        _people(label_studio, store, found, settings, readers, None if remaining else state)
+        # Over 100,000 annotations this takes seconds: not at each step of a backlog.
+        if not remaining or _age_s(store.figures("people").get("at")) >= _ANEW_S:
+            _people(label_studio, store, found, settings, readers, None if remaining else state)
     _attempt(
         found,
         lambda: refresh_next(
@@ -100,7 +112,18 @@ def _people(
         pseudonymous=settings.pseudonymous,
     )
     # Last: with its state nothing of this is made again until something changes.
-    store.keep_figures("people", {**panel, "state": state})
+    unreadable = len(store.figures(UNREADABLE).get("tasks") or {})
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    store.keep_figures("people", {**panel, "unreadable": unreadable, "at": now, "state": state})
+
+
+def _age_s(at: str | None) -> float:
+    """Seconds since a moment; very many if it is none, or still to come."""
+    try:
+        age_s = (datetime.now(timezone.utc) - datetime.fromisoformat(at or "")).total_seconds()
+    except (ValueError, TypeError):
+        return float("inf")
+    return age_s if age_s >= 0 else float("inf")
 
 
 def _names(label_studio: LabelStudio, found: Survey) -> dict[int, str]:
@@ -113,7 +136,11 @@ def _names(label_studio: LabelStudio, found: Survey) -> dict[int, str]:
 
 def _state_of(found: Survey, settings: Settings, current: str | None) -> str:
     """A hash of all that people's figures follow from."""
-    annotated = {task.id: task.changed for task in found.tasks if task.annotations}
+    annotated = {
+        task.id: task.changed
+        for task in found.tasks
+        if task.annotations and task.id not in found.automatic
+    }
     of = [annotated, current, settings.pseudonymous, settings.hold_drafts_back, found.overlap]
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 

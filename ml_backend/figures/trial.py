@@ -40,12 +40,15 @@ class _Values:
     arms: list[str]
     values: list[float]
 
-    def slices(self, arm: str) -> int:
-        """How many slices of an arm have a value by one who has both arms."""
-        both = {w for w, a in zip(self.annotators, self.arms, strict=True) if a == WITH}
-        both &= {w for w, a in zip(self.annotators, self.arms, strict=True) if a == WITHOUT}
-        rows = zip(self.tasks, self.annotators, self.arms, strict=True)
-        return len({task for task, who, of in rows if of == arm and who in both})
+    def slices(self) -> dict[str, int]:
+        """How many slices of each arm have a value by one who has both arms."""
+        rows = list(zip(self.tasks, self.annotators, self.arms, strict=True))
+        people = {arm: {who for _, who, of in rows if of == arm} for arm in (WITH, WITHOUT)}
+        both = people[WITH] & people[WITHOUT]
+        return {
+            arm: len({task for task, who, of in rows if of == arm and who in both})
+            for arm in (WITH, WITHOUT)
+        }
 
 
 def trial(records: Sequence[Record], *, share: float, seed: int = 0) -> dict[str, Any]:
@@ -63,8 +66,8 @@ def trial(records: Sequence[Record], *, share: float, seed: int = 0) -> dict[str
     saved_s = _negative(_within(times, seed))
     drafts = sum(record.arm == WITH for record in known)
     agreement = {arm: _agreement(known, arm, seed) for arm in (WITH, WITHOUT)}
-    counted = {arm: times.slices(arm) for arm in (WITH, WITHOUT)}
-    areas = min(drawn.slices(arm) for arm in (WITH, WITHOUT))
+    counted = times.slices()
+    areas = min(drawn.slices().values())
     return {
         "share": share,
         **{arm: _arm(known, arm) for arm in (WITH, WITHOUT)},
@@ -110,26 +113,23 @@ def _of(known: Sequence[Record], value: Callable[[Record], float | None]) -> _Va
 
 def _within(values: _Values, seed: int) -> Interval:
     """The mean difference with - without, within annotators."""
-    people = {who: index for index, who in enumerate(sorted(set(values.annotators)))}
-    if not people:
+    people, who = np.unique(np.array(values.annotators, dtype=np.int64), return_inverse=True)
+    if not people.size:
         return unknown()
-    sums, draws, sizes = [], [], []
+    arms = np.array(values.arms)
+    sums, draws = [], []
     for number, arm in enumerate((WITH, WITHOUT)):
-        rows: dict[int, Floats] = defaultdict(lambda: np.zeros(2 * len(people)))
-        for task, who, of, value in zip(
-            values.tasks, values.annotators, values.arms, values.values, strict=True
-        ):
-            if of == arm:
-                rows[task][people[who]] += 1
-                rows[task][len(people) + people[who]] += value
-        if not rows:
+        own = arms == arm
+        if not own.any():
             return unknown()
-        stacked = np.stack([rows[task] for task in sorted(rows)])
-        sums.append(stacked.sum(axis=0, keepdims=True))
-        draws.append(resampled_sums(stacked, np.random.default_rng([seed, number])))
-        sizes.append(values.slices(arm))
+        tasks, row = np.unique(np.array(values.tasks)[own], return_inverse=True)
+        rows: Floats = np.zeros((len(tasks), 2 * len(people)))
+        np.add.at(rows, (row, who[own]), 1.0)
+        np.add.at(rows, (row, len(people) + who[own]), np.array(values.values)[own])
+        sums.append(rows.sum(axis=0, keepdims=True))
+        draws.append(resampled_sums(rows, np.random.default_rng([seed, number])))
     mean = float(_difference(*sums)[0])
-    return interval(mean, _difference(*draws), min(sizes))
+    return interval(mean, _difference(*draws), min(values.slices().values()))
 
 
 def _difference(with_draft: Floats, without: Floats) -> Floats:
@@ -190,9 +190,9 @@ def _of_time(
         lacking = {arm: max(0, LEAST - count) for arm, count in counted.items()}
         wanted = " and ".join(f"{n} more {arm} a draft" for arm, n in lacking.items() if n)
         said = (
-            f"Too early to say: of people who labelled both kinds there are {counted[WITH]} timed "
-            f"slices with a draft and {counted[WITHOUT]} without; it takes {LEAST} of each, so "
-            f"{wanted}."
+            "Too early to say: of people who labelled both kinds there are "
+            f"{counted[WITH]:,} timed slices with a draft and {counted[WITHOUT]:,} without; "
+            f"it takes {LEAST} of each, so {wanted}."
         )
         if share <= 0 and lacking[WITHOUT]:
             said += " Drafts are held back on no slice now: set a share, such as 0.1."

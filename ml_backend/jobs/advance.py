@@ -109,6 +109,10 @@ def _succeed(jobs: Jobs, state: ProjectState, number: int, version: str) -> None
     # Labels made while it trained may be enough for the next.
     jobs.request_look(state.project_id)
     jobs.enqueue(QUICK, "clean_job", state.project_id)
+    rest = Store(jobs.settings.store_root, state.project_id).figures("rest")
+    if (rest.get("as"), rest.get("state")) == ("predictions", "done"):
+        # The new order has drafts for its first slices alone, and every slice was to have one.
+        jobs.errands.ask(state.project_id, "rest_job", "predictions")
 
 
 def _fail(jobs: Jobs, state: ProjectState, number: int, error: str) -> None:

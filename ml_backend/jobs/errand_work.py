@@ -36,13 +36,13 @@ def rollback_job(project_id: int, version: str) -> None:
         errand.jobs.request_look(project_id)
 
 
-def rest_job(project_id: int) -> None:
+def rest_job(project_id: int, made_as: str) -> None:
     """Annotate the rest; a round that is due comes first, and then this goes on."""
     from ..rest import annotate_rest
 
     with _errand(project_id, REST) as errand:
-        settings, stops = errand.context.settings, (errand.cancelled, errand.round_wants)
-        done = annotate_rest(errand.context, settings.rest_as, errand.on_progress, *stops)
+        stops = (errand.cancelled, errand.round_wants)
+        done = annotate_rest(errand.context, made_as, errand.on_progress, *stops)
         errand.more = done["state"] == "running"
 
 
@@ -54,10 +54,11 @@ def undo_rest_job(project_id: int) -> None:
         undo_rest(errand.context, errand.on_progress)
 
 
-def export_job(project_id: int, format_name: str) -> None:
+def export_job(project_id: int, format_name: str, include: str = "labelled") -> None:
     """Prepare a data set for download."""
     from ..export import ExportError, export_to
     from ..export.archive import keep_download
+    from ..export.dataset import Choice
 
     with _errand(project_id, EXPORT) as errand:
         settings, server = errand.jobs.settings, errand.context.label_studio
@@ -66,7 +67,8 @@ def export_job(project_id: int, format_name: str) -> None:
         try:
             target = keep_download(settings, project_id, format_name)
             # It begins anew when it is tried again: no progress of it lasts.
-            export_to(settings, server, project_id, format_name, target)
+            choice = Choice(include="all" if include == "all" else "labelled")
+            export_to(settings, server, project_id, format_name, target, choice=choice)
         except ExportError as error:
             errand.fail(str(error))
         except OSError as error:

@@ -78,9 +78,12 @@ class Errands:
         """Ask for an older version to draft and order again. Raises JobsError if Redis is down."""
         self._request(project_id, "rollback_job", version)
 
-    def request_rest(self, project_id: int) -> None:
-        """Ask for the rest to be annotated. Raises JobsError if Redis is down."""
-        self._request(project_id, "rest_job")
+    def request_rest(self, project_id: int, made_as: str) -> None:
+        """Ask for the rest to be annotated, as "predictions" or "annotations".
+
+        Raises JobsError if Redis is down, or it is under way otherwise.
+        """
+        self._request(project_id, "rest_job", made_as)
 
     def request_rest_undo(self, project_id: int) -> None:
         """Ask for that to be taken back. Raises JobsError if Redis is down."""
@@ -93,9 +96,12 @@ class Errands:
         except RedisError:
             raise JobsError(DOWN) from None
 
-    def request_export(self, project_id: int, format_name: str) -> None:
-        """Ask for a data set to be prepared. Raises JobsError if Redis is down."""
-        self._request(project_id, "export_job", format_name)
+    def request_export(self, project_id: int, format_name: str, include: str = "labelled") -> None:
+        """Ask for a data set to be prepared; `include` as in ml_backend.export.dataset.Choice.
+
+        Raises JobsError if Redis is down, or another is being prepared.
+        """
+        self._request(project_id, "export_job", format_name, include)
 
     def _request(self, project_id: int, function: str, *arguments: Any) -> None:
         try:

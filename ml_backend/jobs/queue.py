@@ -17,6 +17,7 @@ from rq.job import Job
 
 from ..rounds.graph import ORDER_OF_KINDS
 from ..settings import Settings
+from ..store import project_ids
 from .errands import Errands
 from .errors import DOWN, JobsError
 from .names import HEAVY, QUICK
@@ -184,6 +185,9 @@ class Jobs:
             if name.startswith("at:"):
                 step, done, total = json.loads(value)
                 told.setdefault(step, []).append((done, total))
+        if not told and "last" in running:  # between two steps
+            step, done, total = json.loads(running["last"])
+            told[step] = [(done, total)]
         names = (*ORDER_OF_KINDS, "evaluate", "push")
         step = max(told, key=lambda name: names.index(name) if name in names else -1, default="")
         parts = told.get(step, [])
@@ -196,6 +200,18 @@ class Jobs:
     def projects(self) -> list[int]:
         """Projects that anything was ever asked for."""
         return known_projects(self.redis)
+
+    def knows(self, project_id: int) -> bool:
+        """Whether anything was ever made or asked for of a project: a number may be mistyped.
+
+        Raises StoreError.
+        """
+        if project_id in project_ids(self.settings.store_root):
+            return True
+        try:
+            return project_id in self.projects()
+        except RedisError:
+            return False
 
     def workers(self) -> int:
         """How many workers take steps of rounds now."""

@@ -17,7 +17,7 @@ from redis.lock import Lock
 _KEEP_S = 7 * 24 * 3600  # how rounds ended is shown for a week
 _GONE_S = 3600
 _LOCK_S = 12.0
-_LONGEST_REST_S = 5.0
+_LONGEST_REST_S = 15.0
 _LONGEST_BACKOFF_S = 1800.0
 PROJECTS = "quorum:projects"
 

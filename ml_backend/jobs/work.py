@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_WAIT_S = 15.0  # longer than the lock of a worker that died
-_UNFINISHED = {"running": "rest_job", "undoing": "undo_rest_job"}
 _CLEANED = 40  # predictions removed at once: looks must not wait for long
 
 
@@ -47,10 +46,13 @@ def look_job(project_id: int) -> str:
             with _context(jobs, project_id) as context:
                 running = state.running()
                 looked = look(context, bool(running), _labels_of(context.store, running))
-                state.looked(time.monotonic() - started, looked.trouble)
+                took_s = time.monotonic() - started
+                state.looked(took_s, looked.trouble)
                 if looked.due and not looked.paused and not state.held_back:
                     jobs.request_round(project_id)
-                more = looked.more or _tell(context, looked.found)
+                more = looked.more or _tell(context, looked.found, took_s)
+                # The figures, too, have kept Label Studio busy: it is left alone as long again.
+                state.looked(time.monotonic() - started, looked.trouble)
     except LockedError:
         # The look that holds the lock may have read the tasks before what this one was asked for.
         state.begin_look()
@@ -65,13 +67,16 @@ def look_job(project_id: int) -> str:
     return looked.why
 
 
-def _tell(context: Context, found: Survey) -> bool:
-    """Bring what people look at up to date; whether there is more to read. It fails no look."""
+def _tell(context: Context, found: Survey, took_s: float) -> bool:
+    """Bring what people look at up to date; whether there is more to read. It fails no look.
+
+    `took_s` is how long the look took: as long annotations are read at most.
+    """
     from ..figures.refresh import refresh
     from ..rest import show_review
 
     try:
-        remaining = refresh(context.label_studio, context.store, found, context.settings)
+        remaining = refresh(context.label_studio, context.store, found, context.settings, took_s)
         show_review(context)
     except (LabelStudioError, StoreError) as error:
         log.warning("project %d: figures wait for the next look: %s", found.project_id, error)
@@ -139,7 +144,8 @@ def _step(jobs: Jobs, project_id: int, number: int, name: str) -> Iterator[Any]:
         if done in (0, total) or time.monotonic() - told > 0.3:
             told = time.monotonic()
             with suppress(RedisError):  # progress is only looked at
-                state.note(number, **{f"at:{name}": json.dumps([step, done, total])})
+                at = json.dumps([step, done, total])
+                state.note(number, **{f"at:{name}": at, "last": at})
 
     try:
         with _context(jobs, project_id, report) as context:
@@ -227,7 +233,9 @@ def reconcile_job() -> int:
     projects = {project_id for project_id in projects if not jobs.state(project_id).gone}
     for project_id in projects:
         jobs.request_look(project_id)
-        state = Store(settings.store_root, project_id).figures("rest").get("state")
-        if state in _UNFINISHED:
-            jobs.errands.ask(project_id, _UNFINISHED[state])
+        rest = Store(settings.store_root, project_id).figures("rest")
+        if rest.get("state") == "running":
+            jobs.errands.ask(project_id, "rest_job", rest["as"])
+        elif rest.get("state") == "undoing":
+            jobs.errands.ask(project_id, "undo_rest_job")
     return len(projects)

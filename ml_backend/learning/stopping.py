@@ -122,8 +122,8 @@ def _about_target(quality: Interval, target: float | None) -> str:
             f"and at least {LEAST_VALUES} are needed"
         )
     figures = (
-        f"mean {quality.mean:.3f}, {CONFIDENCE:.0%} interval {quality.lower:.3f} to "
-        f"{quality.upper:.3f} over {quality.count} held-out values"
+        f"mean {quality.mean:.3f}, {100 * CONFIDENCE:.0f} % interval {quality.lower:.3f} to "
+        f"{quality.upper:.3f} over {quality.count:,} held-out values"
     )
     verdict = "is reached" if quality.lower >= target else "is not reached for sure"
     return f"the target of {target:.3f} {verdict}: {figures}"
@@ -131,6 +131,6 @@ def _about_target(quality: Interval, target: float | None) -> str:
 
 def _about_budget(labels: int, budget: int | None) -> str:
     if budget is None:
-        return f"{labels} labels spent, no budget is set"
+        return f"{labels:,} labels spent, no budget is set"
     verdict = "the budget is spent: " if labels >= budget else ""
-    return f"{verdict}{labels} of {budget} labels"
+    return f"{verdict}{labels:,} of {budget:,} labels"

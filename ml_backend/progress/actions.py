@@ -8,6 +8,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from ..figures.quality import QUALITY
 from ..jobs import JobsError
 from ..jobs.errors import DOWN
 from ..settings import SettingsError
@@ -37,7 +38,7 @@ def perform(name: str, scene: Scene, who: str) -> Done:
     try:
         done = action.run(scene)
     except SettingsError as error:
-        raise ActionError(str(error)) from None
+        raise ActionError(hand.in_words(str(error))) from None
     except RedisError:
         raise JobsError(f"{DOWN}, then ask again") from None
     project = scene.project
@@ -57,8 +58,10 @@ def _no_version(scene: Scene) -> bool:
 
 
 def _rest_refused(scene: Scene) -> str | None:
-    if _no_version(scene):
-        return "there is no version yet that could annotate"
+    current = scene.project.store.current()
+    rows = scene.project.store.figures(QUALITY).get("versions", [])
+    if not any(row["version"] == current and row["training"] for row in rows):
+        return "no version that was trained drafts yet: label the first slices"
     if scene.rest_state in ("running", "undoing"):
         return "it is under way"
     return None

@@ -10,22 +10,23 @@ from typing import Any
 
 from .charts import Scale, bounds, known
 
-# A round's steps, as the queue names them, in the three phases that people are shown.
-_PHASES = (
+# A round's steps, as the queue names them, in the three phases that people are shown. The page
+# hands these and STEPS to page.js.
+PHASES = (
     ("train", "Train", ("gather", "encode", "train", "further", "evaluate", "publish")),
     ("score", "Score", ("score", "order")),
     ("push", "Push", ("push",)),
 )
 STEPS: Mapping[str, str] = {
-    "gather": "reading the labels",
-    "encode": "learning features of the images",
-    "train": "training the committee",
-    "further": "training the committee further",
-    "evaluate": "measuring quality on held-out slices",
-    "publish": "publishing the version",
-    "score": "scoring the pool",
-    "order": "choosing the next slices",
-    "push": "sending drafts and the order to Label Studio",
+    "gather": "Reading the labels",
+    "encode": "Learning features of the images",
+    "train": "Training the committee",
+    "further": "Training the committee further",
+    "evaluate": "Measuring quality on held-out slices",
+    "publish": "Publishing the version",
+    "score": "Scoring the pool",
+    "order": "Choosing the next slices",
+    "push": "Sending drafts and the order to Label Studio",
 }
 _SILENT_S = 120.0
 
@@ -58,9 +59,9 @@ def phases(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """
     step = (found or {}).get("step")
     running = (found or {}).get("job_status") == "started"
-    at = next((n for n, (_, _, steps) in enumerate(_PHASES) if step in steps), 0)
+    at = next((n for n, (_, _, steps) in enumerate(PHASES) if step in steps), 0)
     listed = []
-    for index, (name, title, _) in enumerate(_PHASES):
+    for index, (name, title, _) in enumerate(PHASES):
         state, share = "ahead", 0.0 if not running or index != at else None
         if running and index < at:
             state, share = "done", 1.0
@@ -117,6 +118,28 @@ def concerns(
     if now.get("paused"):
         add(False, "Rounds are paused", "actions")
     return found
+
+
+def outline(now: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the panel "now" decides how the page is built, in the panel's own form.
+
+    page.js compares it with the first answer that it gets: what has changed in between is shown.
+    """
+
+    def some(found: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        return {name: found.get(name) for name in names}
+
+    round_, rest = now.get("round"), now.get("rest")
+    return {
+        "round": some(round_, "job_status", "version", "error", "waits") if round_ else None,
+        "next": [some(slice_, "task", "picture") for slice_ in now.get("next") or []],
+        "rest": some(rest, "state") if rest else None,
+        "paused": now.get("paused"),
+        "trouble": now.get("trouble"),
+        "counts": dict(now.get("counts") or {}),
+        "problems": [some(problem, "task_id") for problem in now.get("problems") or []],
+        "workers": [some(w, "name", "doing", "silent_s") for w in now.get("workers") or []],
+    }
 
 
 def goal(forecast: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None]:

@@ -7,12 +7,17 @@ from .action import ActionError, Done, Field, Scene, form_field
 from .rounds_by_hand import keep
 from .shares import LONGEST_DAYS, make_link, revoke_links
 
+_INCLUDE = (
+    ("labelled", "those that people have labelled"),
+    ("all", "the committee's masks of the others too, marked as such"),
+)
+
 
 def annotate_rest(scene: Scene) -> Done:
     """Ask for the committee's masks of the rest. Raises SettingsError, JobsError."""
     made_as = scene.values.get("as") or scene.project.settings.rest_as
     keep(scene, {"rest_as": parse_setting("rest_as", made_as)})
-    scene.project.jobs.errands.request_rest(scene.project.project_id)
+    scene.project.jobs.errands.request_rest(scene.project.project_id, made_as)
     return Done("The committee annotates the rest. This page shows how far it is.", f"as {made_as}")
 
 
@@ -33,8 +38,11 @@ def export(scene: Scene) -> Done:
     name = scene.values.get("format", "")
     if name not in dict(export_formats()):
         raise ActionError("choose one of the formats that the page lists")
-    scene.project.jobs.errands.request_export(scene.project.project_id, name)
-    return Done("The data set is being prepared. A link appears on this page.", name)
+    include = scene.values.get("include", "labelled")
+    if include not in dict(_INCLUDE):
+        raise ActionError("choose which slices are to be in it")
+    scene.project.jobs.errands.request_export(scene.project.project_id, name, include)
+    return Done("The data set is being prepared. A link appears on this page.", f"{name} {include}")
 
 
 def share(scene: Scene) -> Done:
@@ -77,7 +85,11 @@ def as_field(scene: Scene) -> list[Field]:
 def format_field(scene: Scene) -> list[Field]:
     """The formats to choose from."""
     options = [{"value": name, "label": f"{name}: {title}"} for name, title in export_formats()]
-    return [form_field(scene, "format", "Format", "choice", "png", options=options)]
+    which = [{"value": value, "label": label} for value, label in _INCLUDE]
+    return [
+        form_field(scene, "format", "Format", "choice", "png", options=options),
+        form_field(scene, "include", "Slices", "choice", "labelled", options=which),
+    ]
 
 
 def days_field(scene: Scene) -> list[Field]:

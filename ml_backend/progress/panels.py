@@ -52,10 +52,10 @@ _NEXT = (
     "reason",
     "picture",
 )
-_REST = ("as", "version", "state", "done", "total", "error", "began_at")
+_REST = ("as", "version", "state", "done", "total", "error", "began_at", "touched")
 _LABELLED = {"slices": 0, "median_s": None}
 _EMPTY: Mapping[str, Panel] = {
-    "people": {"pseudonymous": False, "people": [], "adjudicate": []},
+    "people": {"pseudonymous": False, "people": [], "adjudicate": [], "unreadable": 0},
     "trial": {
         "share": None,
         "with": _LABELLED,
@@ -147,6 +147,7 @@ def _round(project: Project) -> Panel | None:
         "error": error,
         "remedy": remedy(error),
         "waits": bool(found.get("waits")),
+        "did": (found.get("result") or {}).get("did"),
         "version": found.get("version") or (found.get("result") or {}).get("version"),
         "started_at": _iso(float(started)) if started else None,
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..settings import SettingsError, parse_setting
+from ..settings import SettingsError, parse_setting, variable_of
 from . import history
 from .action import ActionError, Done, Field, Scene, form_field
 
@@ -81,8 +82,11 @@ def change(scene: Scene) -> Done:
         text = scene.values.get(name)
         if text is None:
             continue
+        text = text.strip()
+        if name in _NUMBERS:
+            text = text.replace(",", ".")  # 0,85 is how many write it
         try:
-            values[name] = parse_setting(name, text.strip()) if text.strip() else None
+            values[name] = parse_setting(name, text) if text else None
         except SettingsError:
             raise ActionError(f"{label}: {text[:40]!r} is no value for it") from None
     changed = keep(scene, values)
@@ -90,6 +94,13 @@ def change(scene: Scene) -> Done:
         return Done("Nothing was changed.")
     scene.project.jobs.request_look(scene.project.project_id)
     return Done("Kept. A round that runs goes on with what held when it began.", changed)
+
+
+def in_words(error: str) -> str:
+    """A setting's error with the labels of the form in place of environment variables."""
+    for name, label, _ in SETTINGS:
+        error = re.sub(rf"\b{variable_of(name)}\b", label, error)
+    return error
 
 
 def keep(scene: Scene, values: Mapping[str, Any]) -> str:

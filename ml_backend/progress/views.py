@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import Response, abort, jsonify, render_template, request, send_file
 from flask import redirect as to
-from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as Answer
 
 from ..export.archive import downloads
@@ -204,13 +203,8 @@ def _project(project_id: int) -> Project:
 def _connected(project_id: int) -> Project:
     """A project that something is known of: acting on a number mistyped would make one."""
     found = _project(project_id)
-    if project_id not in project_ids(found.common.store_root):
-        try:
-            asked_for = found.jobs.projects()
-        except RedisError:
-            asked_for = []
-        if project_id not in asked_for:
-            abort(404, f"project {project_id} is not connected: run ./quorum connect {project_id}")
+    if not found.jobs.knows(project_id):
+        abort(404, f"project {project_id} is not connected: run ./quorum connect {project_id}")
     return found
 
 

@@ -147,6 +147,7 @@ DRAWN = (
     glance.ratio_scale,
     glance.highest,
     glance.class_curves,
+    glance.outline,
 )
 
 
@@ -154,7 +155,7 @@ def equip(environment: Environment) -> None:
     """Give templates the charts as functions and the wording as filters."""
     environment.filters.update({made.__name__: made for made in FILTERS})
     environment.globals.update({made.__name__: made for made in DRAWN})
-    environment.globals["STEPS"] = glance.STEPS
+    environment.globals.update(STEPS=glance.STEPS, PHASES=glance.PHASES)
     environment.tests["known"] = known
 
 

@@ -14,6 +14,7 @@ from ..rounds.context import Context, silent
 from ..store import Store, StoreError
 from ..survey import Survey, survey
 from .chunks import CHUNK, Crew, RestError, fill_predictions, make_annotations, settle
+from .recovery import still_there, what_was_made
 from .report import Report
 from .tabs import show_review
 
@@ -41,7 +42,9 @@ def annotate_rest(
     Called again after it was killed, cancelled or failed, it goes on where it was. Both questions
     are asked between chunks: `cancelled` ends the run, `paused` returns with the state "running",
     to be called again, so that a round's steps need not wait. If another version takes over, the
-    rest of the run is its work.
+    rest of the run is its work. Once it has ended, masks stay with the version that made them: as
+    predictions, a later round's slices have drafts as far as it drafts ahead, until this is called
+    again. `on_progress` is told only what is written and need not be done again.
 
     Raises LabelStudioError, MaskError, StoreError, TooLittleMemory, or RestError, all kept as the
     error of the figures; ValueError for any other `as_`.
@@ -63,7 +66,7 @@ def _run(
     cancelled: Callable[[], bool],
     paused: Callable[[], bool],
 ) -> dict[str, Any]:
-    made = Made.of(context.store)
+    made = what_was_made(context)
     settle(context, made)
     if report.made_as == "annotations":
         made.annotator = context.label_studio.user_id()
@@ -80,21 +83,31 @@ def _run(
             crew, left, tried = Crew.of(context, current), [], set()
         if not left:  # also what was imported meanwhile
             failed = {problem["task_id"] for problem in report.problems}
-            left = _remaining(context, report.made_as, crew.version, tried | failed)
+            left = _remaining(context, made, report.made_as, crew.version, tried | failed)
             if not left:
                 show_review(context)
                 return report.end("done")
             report.version, report.total = crew.version, report.done + len(left)
         part, left = left[:CHUNK], left[CHUNK:]
-        on_progress("annotate", report.done, report.total)
+        before = _lasting(made, crew.version, report)
         write(context, crew, part, made, report)
         tried |= {task.id for task in part}
         report.done += len(part)
         report.keep()
-        on_progress("annotate", report.done, report.total)
+        # A chunk that must be tried again is no progress: attempts at it have to run out.
+        if _lasting(made, crew.version, report) != before:
+            on_progress("annotate", report.done, report.total)
 
 
-def _remaining(context: Context, made_as: str, version: str, without: set[int]) -> list[Task]:
+def _lasting(made: Made, version: str, report: Report) -> int:
+    """How much there is that is not done again after a crash."""
+    predictions = [*made.drafted.values(), *made.nothing.values()]
+    return len(made.tasks) + predictions.count(version) + len(report.problems)
+
+
+def _remaining(
+    context: Context, made: Made, made_as: str, version: str, without: set[int]
+) -> list[Task]:
     """The slices to mask, the least certain first."""
     found = survey(context.label_studio, context.project_id, context.settings)
     order = context.store.noted(version, "order")
@@ -102,8 +115,11 @@ def _remaining(context: Context, made_as: str, version: str, without: set[int]) 
     bare = [t for t in found.open_tasks() if t.annotations == 0 and t.id not in without]
     if made_as == "annotations":
         tasks = _for_annotations(found, bare)
+        # Label Studio may have made one without counting it.
+        there = still_there(context, made, [task.id for task in tasks if task.id in made.tasks])
+        tasks = [task for task in tasks if task.id not in there]
     else:
-        tasks = _for_predictions(context, bare, rank, version)
+        tasks = _for_predictions(context, made, bare, rank, version)
     known = noted_uncertainty(context.store, version)
 
     def place(task: Task) -> tuple[float, int]:
@@ -121,19 +137,19 @@ def _for_annotations(found: Survey, tasks: list[Task]) -> list[Task]:
 
 
 def _for_predictions(
-    context: Context, tasks: list[Task], rank: dict[int, int], version: str
+    context: Context, made: Made, tasks: list[Task], rank: dict[int, int], version: str
 ) -> list[Task]:
-    """Slices behind those that a round drafts, and not of those that are never to get a draft."""
-    settings, made = context.settings, Made.of(context.store)
-    pending = made.pending_tasks()
-    drafted = {i for i, v in made.drafted.items() if v == version and i not in pending}
-    return [
-        task
-        for task in tasks
-        if task.id not in drafted
-        and rank.get(task.id, settings.drafts_ahead) >= settings.drafts_ahead
-        and not held_back(settings, task.id)
-    ]
+    """Slices without a mask, and not of those that are never to get a draft."""
+    settings = context.settings
+    known = {i for each in (made.drafted, made.nothing) for i, v in each.items() if v == version}
+    left = [t for t in tasks if t.id not in known and not held_back(settings, t.id)]
+    # Whether the round's own drafts are empty because nothing is there, or because they were held
+    # back then, nobody knows: those are looked at again.
+    ahead = settings.drafts_ahead
+    near = {t.id for t in left if rank.get(t.id, ahead) < ahead}
+    held = context.label_studio.held_predictions(context.project_id, version, near)
+    near -= {each.task_id for each in held if each.empty}
+    return [task for task in left if task.id not in near]
 
 
 def noted_uncertainty(store: Store, version: str) -> dict[int, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..auto_annotations import Entry, Made, mark
+from ..auto_annotations import Entry, Made, mark, note_account
 from ..committees import load
 from ..gathering import Problem
 from ..label_studio import Task
@@ -93,9 +93,11 @@ def make_annotations(
         "as": "annotations",
         "version": crew.version,
         "tag": tag,
+        "annotator": made.annotator,
         "tasks": confidence,
     }
     made.keep(context.store)
+    note_account(context.store, made.annotator)
     server, project = context.label_studio, context.project_id
     pushed = server.push_predictions(
         project,
@@ -147,6 +149,7 @@ def fill_predictions(
         "tasks": dict.fromkeys(map(str, drawn), 0.0),
     }
     made.drafted |= dict.fromkeys(drawn, crew.version)
+    made.nothing |= dict.fromkeys(regions.keys() - set(drawn), crew.version)
     made.keep(context.store)
     for task_id in drawn:
         started = time.monotonic()
@@ -163,24 +166,45 @@ def settle(context: Context, made: Made) -> None:
     """
     if made.pending is None:
         return
-    pending = made.pending_tasks()
     if made.pending["as"] == "annotations":
-        server, project = context.label_studio, context.project_id
-        server.delete_predictions(project, str(made.pending["tag"]))
-        # The tasks first: whatever a person changes from here on makes them differ.
-        changed = {t.id: t.changed for t in server.tasks_of(project, pending) if t.annotations}
-        for annotation in server.annotations(project, sorted(changed)):
-            ours = annotation.annotator == made.annotator and annotation.edited_by is None
-            if ours and annotation.task_id not in made.tasks:
-                made.annotations[annotation.id] = annotation.updated_at
-                made.tasks[annotation.task_id] = Entry(
-                    annotation.id,
-                    pending[annotation.task_id],
-                    changed[annotation.task_id],
-                    str(made.pending["version"]),
-                )
+        _settle_annotations(context, made)
+    else:
+        _settle_predictions(context, made)
     made.pending = None
     made.keep(context.store)
+
+
+def _settle_annotations(context: Context, made: Made) -> None:
+    server, project, pending = context.label_studio, context.project_id, made.pending or {}
+    confidence, annotator = made.pending_tasks(), made.pending_annotator()
+    server.delete_predictions(project, str(pending["tag"]))
+    # The tasks first: whatever a person changes from here on makes them differ. Not only those
+    # that count an annotation: Label Studio makes them first, and may fail before it counts.
+    changed = {task.id: task.changed for task in server.tasks_of(project, confidence)}
+    found = list(server.annotations(project, sorted(changed)))
+    there = {annotation.id for annotation in found}
+    for annotation in found:
+        entry = made.tasks.get(annotation.task_id)
+        known = entry is not None and entry.annotation in there
+        if annotation.annotator != annotator or annotation.edited_by is not None or known:
+            continue
+        made.annotations[annotation.id] = annotation.updated_at
+        made.tasks[annotation.task_id] = Entry(
+            annotation.id,
+            confidence[annotation.task_id],
+            changed[annotation.task_id],
+            str(pending["version"]),
+            annotator,
+        )
+
+
+def _settle_predictions(context: Context, made: Made) -> None:
+    """Those that did not get their mask are still to get it."""
+    version, pending = str((made.pending or {})["version"]), made.pending_tasks()
+    held = context.label_studio.held_predictions(context.project_id, version, pending.keys())
+    for each in held:
+        if each.empty:
+            made.drafted.pop(each.task_id, None)
 
 
 def rest(context: Context, elapsed_s: float) -> None:

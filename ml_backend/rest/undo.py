@@ -6,12 +6,13 @@ import time
 from datetime import datetime
 from typing import Any
 
-from ..auto_annotations import MADE, Made, is_unseen
+from ..auto_annotations import Made, figures_of, is_unseen
 from ..label_studio import LabelStudioError, Task
 from ..pool import Progress
 from ..rounds.context import Context, silent
 from ..store import StoreError
 from .chunks import CHUNK, rest, settle
+from .recovery import still_there, what_was_made
 from .report import Report
 from .tabs import show_review
 
@@ -21,14 +22,14 @@ def undo_rest(context: Context, on_progress: Progress = silent) -> dict[str, Any
 
     Annotations that a person has changed, or is drawing on, stay and are counted as "touched".
     Interrupted, it goes on when it is called again. Slices that are open again take their place in
-    the order at the next look. Raises LabelStudioError, StoreError, kept as the figures' error.
+    the order at the next look. `on_progress` is told of what is taken back alone. Raises
+    LabelStudioError, StoreError, kept as the figures' error.
     """
     report = Report.read(context.store)
-    made = Made.of(context.store)
-    report.done, report.total = 0, len(made.tasks) + len(made.drafted)
-    report.touched, report.problems = 0, []
+    report.touched, report.problems, report.done = 0, [], 0
     report.end("undoing")
     try:
+        made = what_was_made(context)
         settle(context, made)
         ids = sorted(made.tasks)
         drafted = sorted(made.drafted)
@@ -37,13 +38,16 @@ def undo_rest(context: Context, on_progress: Progress = silent) -> dict[str, Any
         for undo, every in parts:
             for start in range(0, len(every), CHUNK):
                 part = every[start : start + CHUNK]
-                started = time.monotonic()
+                started, before = time.monotonic(), _left(made)
                 report.touched += undo(context, made, part)
                 made.keep(context.store)
                 report.done += len(part)
                 report.keep()
-                on_progress("undo", report.done, report.total)
+                if _left(made) < before:
+                    on_progress("undo", report.done, report.total)
                 rest(context, time.monotonic() - started)
+        made.nothing.clear()
+        made.keep(context.store)
     except (LabelStudioError, StoreError) as error:
         report.end("failed", str(error))
         raise
@@ -51,14 +55,21 @@ def undo_rest(context: Context, on_progress: Progress = silent) -> dict[str, Any
     return report.end("undone")
 
 
+def _left(made: Made) -> int:
+    return len(made.tasks) + len(made.drafted)
+
+
 def _unannotate(context: Context, made: Made, task_ids: list[int]) -> int:
     """How many of some annotations stay because a person has touched them."""
     server, project = context.label_studio, context.project_id
-    there = {task.id: task for task in server.tasks_of(project, task_ids) if task.annotations}
+    every = list(server.tasks_of(project, task_ids))
+    uncounted = still_there(context, made, [task.id for task in every if not task.annotations])
+    there = {task.id: task for task in every if task.annotations or task.id in uncounted}
     ours, shared = _unseen(context, made, list(there.values()))
-    if ours:
-        until = max(_moment(there[task_id].changed) for task_id in ours)
-        server.remove_annotations(project, ours, made.annotator, until)
+    for annotator in {made.tasks[task_id].annotator for task_id in ours}:
+        its = [task_id for task_id in ours if made.tasks[task_id].annotator == annotator]
+        until = max(_moment(there[task_id].changed) for task_id in its)
+        server.remove_annotations(project, its, annotator, until)
     for task_id in shared:  # a person's stands beside it, perhaps of the same user
         server.remove_annotation(made.tasks[task_id].annotation)
     left = {task.id for task in server.tasks_of(project, ours) if task.annotations}
@@ -78,10 +89,11 @@ def _unseen(context: Context, made: Made, tasks: list[Task]) -> tuple[list[int],
     shared: list[int] = []
     moved = []
     for task in tasks:
-        as_made = made.tasks[task.id].changed == task.changed
+        # One that Label Studio does not count says nothing of what has changed.
+        as_made = bool(task.annotations) and made.tasks[task.id].changed == task.changed
         ours += [task.id] if as_made else []
         moved += [] if as_made else [task.id]
-    figures = context.store.figures(MADE)
+    figures = figures_of(context.store)
     unseen: set[int] = set()
     for annotation in _annotations(context, moved):
         entry = made.tasks[annotation.task_id]

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from ..auto_annotations import MADE, is_unseen
+from ..auto_annotations import figures_of, is_unseen
 from ..committees import recipe, training_settings
 from ..gathering import LabelledSet, Problem, fingerprint, gather, read_images
 from ..label_studio import Task
@@ -79,7 +79,7 @@ def _labelled(
         settings.consensus,
         {int(reader): float(weight) for reader, weight in weighed.items()},
         # A committee that learnt from its own masks would only grow surer of its mistakes.
-        leave_out=partial(is_unseen, store.figures(MADE)),
+        leave_out=partial(is_unseen, figures_of(store)),
     )
 
 

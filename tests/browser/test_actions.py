@@ -39,7 +39,7 @@ def test_the_rest_is_annotated_once_that_is_confirmed_and_its_bar_moves(manager,
     manager.get_by_role("link", name="Annotate the rest").click()
     manager.get_by_role("dialog").get_by_label("Make them").select_option("annotations")
     confirm(manager, "Annotate the rest")
-    assert asked(sample) == {"rest": ("rest_job", [])}
+    assert asked(sample) == {"rest": ("rest_job", ["annotations"])}
     assert sample.store.overrides()["rest_as"] == "annotations"
     report = Report.begin(sample.store, "annotations", sample.kept.versions[-1])
     report.done, report.total = 2000, 8000
@@ -60,7 +60,7 @@ def test_a_data_set_is_asked_for_and_taken_home(manager, sample, settings):
     manager.get_by_label("Format").select_option("coco")
     manager.get_by_role("button", name="Prepare the data set").click()
     confirm(manager, "Prepare it")
-    assert asked(sample) == {"export": ("export_job", ["coco"])}
+    assert asked(sample) == {"export": ("export_job", ["coco", "labelled"])}
     target = keep_download(settings, PROJECT_ID, "coco")
     with whole(target) as sink:
         sink.add_text(MANIFEST, json.dumps({"quorum": "made by a test"}))

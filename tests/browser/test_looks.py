@@ -1,11 +1,14 @@
 """How the page looks: on phones, light and dark, and to people who use other means."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
+from ml_backend.progress.wording import number
 from ml_backend.rest.report import Report
 
-from .accessibility import grave_findings
+from .accessibility import grave_findings, pale_chart_texts, undecided_contrasts
 from .sample import PROJECT_ID
 from .steps import EMPTY, PAGE, open_page, sign_in
 
@@ -74,6 +77,39 @@ def test_nothing_grave_is_found_by_axe(name, scheme, visit, signed_in, sample):
     visitor.expected = ["404"]
     open_page(visitor.page, ADDRESSES[name])
     assert grave_findings(visitor.page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_of_charts_can_be_read_and_axe_decides_on_all_others(scheme, visit, signed_in):
+    page = visit(storage_state=signed_in, color_scheme=scheme).page
+    open_page(page)
+    assert undecided_contrasts(page) == []
+    assert page.locator("svg text").count() > 20
+    assert pale_chart_texts(page) == []
+    page.locator("#quality svg text").first.evaluate("text => text.style.fill = '#777f88'")
+    assert len(pale_chart_texts(page)) == 1
+
+
+def test_a_table_that_goes_on_fades_at_its_right_edge_until_its_end_is_seen(visit, signed_in):
+    page = visit(storage_state=signed_in, viewport=PHONE).page
+    open_page(page)
+    for name in ("Annotators", "Versions"):
+        box = page.get_by_role("region", name=name, exact=True)
+        expect(box).to_have_attribute("tabindex", "0")
+        expect(box).to_have_css("mask-image", re.compile("linear-gradient"))
+        box.evaluate("node => { node.scrollLeft = node.scrollWidth; }")
+        expect(box).to_have_css("mask-image", "none")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator(".scroll.more").count() == 0
+
+
+def test_the_forecast_has_its_labels_on_a_phone_too(visit, signed_in):
+    page = visit(storage_state=signed_in, viewport=PHONE).page
+    open_page(page)
+    labels = page.request.get(f"/api{PAGE}/forecast").json()["target"]["labels"]["mean"]
+    table = page.locator("#forecast table")
+    assert number(labels) in table.inner_text()
+    assert table.bounding_box()["width"] > 200
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

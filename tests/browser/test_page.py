@@ -1,10 +1,12 @@
 """The project manager's page shows what is kept, and moves while one looks."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
+from ml_backend.progress.glance import parts
 from ml_backend.progress.wording import duration, hours, number, percent
 from ml_backend.settings import Settings
 
@@ -165,6 +167,35 @@ def test_what_happens_just_after_the_page_was_made_is_shown_too(manager, sample)
     # Before the page has asked for the first time.
     sample.end_round(round_number)
     expect(manager.locator("[data-round-status]")).to_contain_text("finished", timeout=12_000)
+
+
+def test_a_page_to_which_nothing_has_happened_is_not_asked_for_again(manager):
+    asked_for = []
+    manager.on("request", lambda request: asked_for.append(urlsplit(request.url).path))
+    with manager.expect_response(f"**/api{PAGE}/now"):
+        open_page(manager)
+    manager.wait_for_timeout(300)
+    assert asked_for.count(PAGE) == 1
+
+
+def test_the_script_counts_the_parts_of_a_project_as_the_server_does(manager, figures):
+    now = figures["now"]
+    now["counts"] |= {"partly": 17, "auto": 23, "pool": 3001, "waiting": 3411, "skipped": 99}
+    manager.route(f"**/api{PAGE}/now", lambda route: route.fulfill(json=now))
+    open_page(manager)
+    # What is seen is the script's own: the page cannot be made anew.
+    manager.route(f"**{PAGE}", lambda route: route.fulfill(body=""))
+    expect(manager.locator('[data-count="skipped"]')).to_have_text("99")
+    for name, _, count in parts(now["counts"]):
+        shown = manager.locator(f'[data-count="{name}"]')
+        if shown.count():
+            expect(shown).to_have_text(number(count))
+    widths = manager.locator(".counts [data-part]").evaluate_all(
+        "parts => parts.map((part) => [part.dataset.part, parseFloat(part.getAttribute('width'))])"
+    )
+    found = {name: count for name, _, count in parts(now["counts"])}
+    total = sum(found.values())
+    assert dict(widths) == pytest.approx({name: 100 * found[name] / total for name, _ in widths})
 
 
 def test_a_failed_round_says_why_and_what_to_do(manager, sample):

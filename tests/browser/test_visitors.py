@@ -80,11 +80,11 @@ def test_without_javascript_all_of_it_works(visit, sample):
     page.get_by_role("link", name="Annotate the rest").click()
     page.get_by_label("Make them").select_option("predictions")
     confirm(page, "Annotate the rest")
-    assert asked(sample)["rest"] == ("rest_job", [])
+    assert asked(sample)["rest"] == ("rest_job", ["predictions"])
     page.get_by_label("Format").select_option("png")
     page.get_by_role("button", name="Prepare the data set").click()
     confirm(page, "Prepare it")
-    assert asked(sample)["export"] == ("export_job", ["png"])
+    assert asked(sample)["export"] == ("export_job", ["png", "labelled"])
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
 

@@ -1,13 +1,15 @@
 """./quorum as a user meets it."""
 
+import json
 import os
 import subprocess
 
 import pytest
 
 from launcher import CLONE, setup
+from launcher.processes import DataLock
 from launcher.setup import Environment, SetupError
-from launcher.up import load_secrets
+from launcher.up import load_secrets, with_secrets
 
 
 def quorum(*arguments, cwd=CLONE, **environment):
@@ -126,3 +128,25 @@ def test_secrets_are_kept_and_the_environment_s_come_first(tmp_path, monkeypatch
     assert load_secrets(tmp_path) == first
     monkeypatch.setenv("QUORUM_WEBHOOK_SECRET", "mine")
     assert load_secrets(tmp_path)["QUORUM_WEBHOOK_SECRET"] == "mine"
+
+
+@pytest.mark.parametrize("where", ["", "demo"])
+def test_a_second_command_works_with_the_settings_of_what_runs(
+    tmp_path, monkeypatch, capsys, where
+):
+    """Another split key, say, would export other slices as held out."""
+    data = tmp_path / where
+    lock = DataLock(data)
+    known = {"QUORUM_REDIS_URL": "unix:///x", "QUORUM_SPLIT_KEY": "demo", "QUORUM_K": "96"}
+    lock.announce("http://127.0.0.1:1", {**known, "QUORUM_DATA_DIR": str(data)})
+    for name in [name for name in os.environ if name.startswith("QUORUM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("QUORUM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("QUORUM_K", "64")
+    assert with_secrets("tests.launcher.told", []) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {**known, "QUORUM_K": "64", "QUORUM_DATA_DIR": str(data)}
+    lock.release()
+    monkeypatch.delenv("QUORUM_REDIS_URL")
+    assert with_secrets("tests.launcher.told", []) == 1
+    assert "./quorum up" in capsys.readouterr().err

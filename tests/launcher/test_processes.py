@@ -116,7 +116,7 @@ def test_logs_are_their_owner_s_alone(tmp_path):
 
 def test_a_second_start_is_told_where_the_first_one_is(tmp_path):
     lock = DataLock(tmp_path)
-    lock.announce("http://127.0.0.1:8080", redis="unix:///x")
+    lock.announce("http://127.0.0.1:8080", {"QUORUM_REDIS_URL": "unix:///x"})
     with pytest.raises(ServiceError, match=r"running already at http://127\.0\.0\.1:8080"):
         DataLock(tmp_path)
     assert json.loads((tmp_path / "running.json").read_text())["pid"] == os.getpid()

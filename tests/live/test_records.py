@@ -6,8 +6,10 @@ import httpx
 import numpy as np
 import pytest
 
-from ml_backend.figures.ledger import Ledger, refresh_records
+from ml_backend.auto_annotations import Entry, Made
+from ml_backend.figures.ledger import Ledger
 from ml_backend.figures.reading import shown_to
+from ml_backend.figures.recording import refresh_records
 from ml_backend.figures.records import WITH, WITHOUT
 from ml_backend.label_studio import LabelStudio
 from ml_backend.label_studio.drafts import Drafts
@@ -134,10 +136,11 @@ def test_without_a_name_it_is_the_newest_that_was_there_when_the_slice_was_opene
 
 
 def test_a_project_is_recorded_and_kept_up_to_date(server, api, project, running, tmp_path):
-    number, ids = project(12)
+    number, ids = project(24)
     settings = replace(running.settings, data_dir=tmp_path, store_url="", hold_drafts_back=0.5)
     store = Store(settings.store_root, number)
     store.publish(OLD, [], {"labels": ["Lung"], "training": {"steps": 1}})
+    store.note(OLD, "order", {"tasks": ids})
     back = [task for task in ids if held_back(settings, task)]
     drafted = [task for task in ids if task not in back]
     push(server, number, OLD, {t: 0 if t in back else 4 for t in ids})
@@ -146,11 +149,11 @@ def test_a_project_is_recorded_and_kept_up_to_date(server, api, project, running
 
     def refresh():
         left = refresh_records(
-            server, store, number, survey(server, number, settings), settings, at_most=10
+            server, store, number, survey(server, number, settings), settings, until=0.0
         )
         return left, {r.task: r for r in Ledger.read(store).records()}
 
-    assert refresh()[0] == 2
+    assert refresh()[0] == 4
     left, found = refresh()
     assert left == 0
     assert {found[t].arm for t in drafted} <= {WITH} and {found[t].arm for t in back} <= {WITHOUT}
@@ -164,3 +167,38 @@ def test_a_project_is_recorded_and_kept_up_to_date(server, api, project, running
     _, found = refresh()
     assert found[ids[0]].areas == {"Lung": 0.0625} and found[ids[0]].lead_time_s == 5.0
     assert ids[1] not in found
+
+
+def test_a_review_of_what_quorum_made_is_dated_when_it_was_done(
+    server, api, project, running, tmp_path
+):
+    number, (task,) = project(1)
+    settings = replace(running.settings, data_dir=tmp_path, store_url="")
+    store = Store(settings.store_root, number)
+    store.publish(OLD, [], {"labels": ["Lung"], "training": {"steps": 1}})
+    store.note(OLD, "order", {"tasks": [task]})
+    push(server, number, "auto-0001-aaaaaa", {task: 8})
+    push(server, number, OLD, {task: 0})
+    server.annotate_from(number, "auto-0001-aaaaaa", [task])
+    server.delete_predictions(number, "auto-0001-aaaaaa")
+    made = annotation_of(server, number, task)
+    (listed,) = server.tasks(number)
+    Made(
+        annotator=made.annotator,
+        version=OLD,
+        annotations={made.id: made.updated_at},
+        tasks={task: Entry(made.id, 0.5, listed.changed, OLD, made.annotator)},
+    ).keep(store)
+
+    def recorded():
+        found = survey(server, number, settings)
+        assert refresh_records(server, store, number, found, settings) == 0
+        return Ledger.read(store).of_task(task)
+
+    assert recorded() == []
+    reply = api.patch(f"/api/annotations/{made.id}/", json={"result": regions(8), "lead_time": 3.0})
+    assert reply.is_success
+    (record,) = recorded()
+    assert record.reviewed and record.lead_time_s == 3.0
+    assert record.created_at == record.updated_at > made.created_at
+    assert (record.arm, record.changed) == (None, None)

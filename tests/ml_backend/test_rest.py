@@ -4,16 +4,28 @@ import copy
 import itertools
 import shutil
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 
 from ml_backend import gathering
-from ml_backend.auto_annotations import MADE, auto_tasks, is_unseen, mark, untouched
+from ml_backend.auto_annotations import (
+    MADE,
+    Made,
+    auto_tasks,
+    figures_of,
+    is_unseen,
+    mark,
+    note_account,
+    untouched,
+)
 from ml_backend.images import ImageError
 from ml_backend.label_studio import Annotation, LabelStudioDown
 from ml_backend.label_studio.rewriting import Held
-from ml_backend.pool import held_back
+from ml_backend.pool import Draft, held_back
 from ml_backend.rest import RestError, annotate_rest, undo_rest
+from ml_backend.rest.chunks import Crew
 from ml_backend.rounds import Context, run_round
 from ml_backend.rounds.tabs import show_next
 from ml_backend.settings import Settings
@@ -30,6 +42,7 @@ class Served(Project):
         super().__init__(data)
         self.made, self.results, self.tabs = {}, {}, {}
         self.overlap, self.fails_at, self.acts = 1, None, 0
+        self.user, self.empty, self.uncounted = SERVICE, set(), set()
         self._ids = itertools.count(100)
 
     def now(self):
@@ -42,7 +55,7 @@ class Served(Project):
     def tasks(self, project_id):
         for task in super().tasks(project_id):
             own = self.made.get(task.id, [])
-            if not own:
+            if not own or task.id in self.uncounted:
                 yield task
                 continue
             count = task.annotations + len(own)
@@ -58,7 +71,7 @@ class Served(Project):
             yield from self.made.get(task_id, [])
 
     def user_id(self):
-        return SERVICE
+        return self.user
 
     def push_predictions(self, project_id, predictions, chunk, pause_s, **more):
         every = list(predictions)
@@ -70,13 +83,20 @@ class Served(Project):
         self.acts += 1
         for task_id in sorted(task_ids):
             if not next(self.tasks_of(1, [task_id])).annotations:
-                self.submit(task_id, SERVICE, self.results[version, task_id], None)
+                regions = [] if task_id in self.empty else self.results[version, task_id]
+                self.submit(task_id, self.user, regions, None)
+                if self.acts == self.locked_at:  # after it is made, before it is counted
+                    self.uncounted.add(task_id)
+                    raise LabelStudioDown("database is locked")
         if self.acts == self.fails_at:
             raise LabelStudioDown("did not answer in time")
 
-    def submit(self, task_id, who, regions, edited_by=PERSON):
-        number = next(self._ids)
-        made = Annotation(number, task_id, self.now(), who, regions, edited_by=edited_by)
+    locked_at = None
+
+    def submit(self, task_id, who, regions, edited_by=PERSON, **known):
+        number, at = next(self._ids), datetime.now(timezone.utc).isoformat()
+        known = {"edited_by": edited_by, "created_at": at, **known}
+        made = Annotation(number, task_id, self.now(), who, regions, **known)
         self.made.setdefault(task_id, []).append(made)
 
     def edit(self, task_id):
@@ -206,7 +226,7 @@ def test_with_the_rounds_uncertainties_at_hand_the_whole_run_goes_by_them(contex
     store.note(store.current(), "uncertainty", noted)
     seen = []
     annotate_rest(context, "annotations", lambda *_: seen.append(set(project.made)))
-    first = seen[1]
+    first = seen[0]
     assert min(i % 7 for i in first) >= max(i % 7 for i in set(project.made) - first) - 1e-9
 
 
@@ -236,6 +256,148 @@ def test_a_mark_tells_them_apart_when_the_figures_are_lost():
     assert is_unseen({}, made)
     assert not is_unseen({}, replace(made, edited_by=PERSON))
     assert not is_unseen({}, replace(made, regions=[region]))
+
+
+def lose(store):
+    """What is noted of all that was made is damaged."""
+    store.keep_figures(MADE, {})
+
+
+def test_an_empty_mask_is_known_by_the_account_and_the_time_when_the_figures_are_lost(store):
+    note_account(store, SERVICE)
+    figures, now = figures_of(store), datetime.now(timezone.utc)
+    made = Annotation(1, 1, "t", SERVICE, [], created_at=now.isoformat().replace("+00:00", "Z"))
+    assert is_unseen(figures, made)
+    assert not is_unseen({}, made)
+    earlier = (now - timedelta(days=1)).isoformat()
+    for theirs in (
+        {"edited_by": SERVICE},  # submitted in the editor by the same user
+        {"annotator": PERSON},
+        {"created_at": earlier},  # imported before
+        {"created_at": ""},
+        {"lead_time_s": 3.0},
+        {"regions": [{"type": "brushlabels", "value": {}}]},
+    ):
+        assert not is_unseen(figures, replace(made, **theirs)), theirs
+
+
+def test_the_figures_lost_no_mask_becomes_a_label_and_the_next_run_finds_them(
+    context, project, store
+):
+    project.empty = {t.id for t in project.tasks(1) if not t.annotations and t.id % 2}
+    annotate_rest(context, "annotations")
+    edited, *others = sorted(project.made)
+    project.edit(edited)
+    lose(store)
+    assert auto(context) == set(others)
+    acts = project.acts
+    annotate_rest(context, "annotations")
+    assert project.acts == acts
+    assert set(Made.of(store).tasks) == set(others) == auto(context)
+    assert undo_rest(context)["touched"] == 0
+    assert [task_id for task_id, made in project.made.items() if made] == [edited]
+
+
+def test_the_figures_lost_annotations_are_read_once(context, project, store, monkeypatch):
+    annotate_rest(context, "annotations")
+    lose(store)
+    auto(context)
+    edited, read, annotations = min(project.made), [], Served.annotations
+    project.edit(edited)
+
+    def reading(self, project_id, task_ids):
+        read.extend(task_ids)
+        return annotations(self, project_id, task_ids)
+
+    monkeypatch.setattr(Served, "annotations", reading)
+    for _ in range(2):
+        assert auto(context) == set(project.made) - {edited}
+    assert read == [edited]
+
+
+def test_what_label_studio_made_and_did_not_count_is_known_not_doubled_and_undone(
+    context, project, store
+):
+    project.empty, project.locked_at = {t.id for t in project.tasks(1)}, 2
+    with pytest.raises(LabelStudioDown):
+        annotate_rest(context, "annotations")
+    (lost,) = project.uncounted
+    assert annotate_rest(context, "annotations")["state"] == "done"
+    assert [len(made) for made in project.made.values()] == [1] * 15
+    assert lost in Made.of(store).tasks
+    assert is_unseen(store.figures(MADE), project.made[lost][0])
+    project.uncounted.clear()  # somebody opens it, and it is counted
+    assert lost in auto(context)
+    project.uncounted.add(lost)
+    assert undo_rest(context)["touched"] == 0
+    assert not any(project.made.values()) and not Made.of(store).tasks
+
+
+def test_one_that_was_deleted_is_made_anew_and_known(context, project, store):
+    annotate_rest(context, "annotations")
+    deleted = min(project.made)
+    project.made[deleted], project.empty = [], {deleted}
+    annotate_rest(context, "annotations")
+    (made,) = project.made[deleted]
+    assert is_unseen(store.figures(MADE), made)
+    assert Made.of(store).tasks[deleted].annotation == made.id
+
+
+def test_two_accounts_one_after_the_other_are_both_taken_back(context, project, store):
+    stops = iter([False, False, True, True])
+    annotate_rest(context, "annotations", cancelled=lambda: next(stops))
+    project.user = SERVICE + 1
+    annotate_rest(context, "annotations")
+    assert {a.annotator for made in project.made.values() for a in made} == {SERVICE, SERVICE + 1}
+    assert undo_rest(context)["touched"] == 0
+    assert not any(project.made.values())
+
+
+def test_an_earlier_release_s_figures_can_be_read(context, project, store):
+    annotate_rest(context, "annotations")
+    figures = store.figures(MADE)
+    figures["tasks"] = {task_id: entry[:4] for task_id, entry in figures["tasks"].items()}
+    figures.pop("nothing")
+    store.keep_figures(MADE, figures)
+    assert {entry.annotator for entry in Made.of(store).tasks.values()} == {SERVICE}
+    assert auto(context) == set(project.made)
+
+
+@pytest.mark.parametrize("as_", ["annotations", "predictions"])
+def test_progress_is_told_only_of_what_is_written(context, project, monkeypatch, as_):
+    project.fails_at, told = 1, []
+    with pytest.raises(LabelStudioDown):
+        annotate_rest(context, as_, lambda *now: told.append(now))
+    assert told == []
+    annotate_rest(context, as_, lambda *now: told.append(now))
+    done = [now[1] for now in told]
+    assert done and done[0] > 0 and done == sorted(set(done))
+    told.clear()
+    monkeypatch.setattr(Crew, "score", dies)
+    with pytest.raises(LabelStudioDown):
+        project.made.clear()
+        Made().keep(context.store)
+        redo(project)
+        annotate_rest(context, as_, lambda *now: told.append(now))
+    assert told == []
+
+
+def dies(*_):
+    raise LabelStudioDown("killed")
+
+
+def redo(project):
+    """All predictions are ranks alone again."""
+    project.results = {key: [] for key in project.results}
+
+
+def test_undo_tells_no_progress_of_what_stays(context, project):
+    annotate_rest(context, "annotations")
+    for task_id in project.made:
+        project.edit(task_id)
+    told = []
+    assert undo_rest(context, lambda *now: told.append(now))["touched"] == 15
+    assert told == []
 
 
 @pytest.mark.parametrize("as_", ["annotations", "predictions"])
@@ -275,7 +437,8 @@ def test_as_predictions_the_order_stays_and_each_slice_gets_its_mask(context, pr
     version = store.current()
     order, scores = store.noted(version, "order")["tasks"], dict(project.scores(version))
     assert not any(project.results[version, i] for i in order[4:])
-    annotate_rest(context, "predictions")
+    bare = [i for i in order if not project.results[version, i]]
+    assert annotate_rest(context, "predictions")["total"] == len(bare) < len(order)
     drafted = set(store.figures(MADE)["drafted"])
     assert drafted and drafted == {str(i) for i in order[4:] if project.results[version, i]}
     assert dict(project.scores(version)) == scores
@@ -284,6 +447,53 @@ def test_as_predictions_the_order_stays_and_each_slice_gets_its_mask(context, pr
     assert undone["state"] == "undone"
     assert not any(project.results[version, i] for i in order[4:])
     assert store.figures(MADE)["drafted"] == {}
+
+
+def test_interrupted_before_a_mask_is_written_it_is_written_afterwards(context, project, store):
+    version, redraw = store.current(), Served.redraw
+    annotate_rest(context, "predictions")
+    wanted = {key for key, regions in project.results.items() if regions}
+    undo_rest(context)
+    assert {key for key, regions in project.results.items() if regions} < wanted
+
+    def locked(self, project_id, held, regions):
+        if self.acts >= 2:
+            raise LabelStudioDown("database is locked")
+        redraw(self, project_id, held, regions)
+
+    project.acts = 0
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(LabelStudioDown):
+        patch.setattr(Served, "redraw", locked)
+        annotate_rest(context, "predictions")
+    assert annotate_rest(context, "predictions")["state"] == "done"
+    assert {key for key, regions in project.results.items() if regions} == wanted
+    assert all(project.results[version, i] for i in Made.of(store).drafted)
+
+
+def test_which_slices_have_nothing_on_them_is_noted_of_those_looked_at_alone(settings, project):
+    own = replace(settings, hold_drafts_back=0.5)
+    context = Context.of(own, project, 1)
+    store, version = context.store, context.store.current()
+    redo(project)  # as if the round's own drafts had been held back, too
+    blank = {t.id for t in project.tasks(1) if t.id % 3 == 0}
+    real = Crew.score
+
+    def score(self, *arguments):
+        pool = real(self, *arguments)
+        for task_id in blank & pool.drafts.keys():
+            pool.drafts[task_id] = Draft.of(np.zeros((16, 16), np.uint8))
+        return pool
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Crew, "score", score)
+        annotate_rest(context, "predictions")
+    made = Made.of(store)
+    open_ids = {t.id for t in project.tasks(1) if not t.annotations}
+    assert set(made.nothing) | set(made.drafted) == {i for i in open_ids if not held_back(own, i)}
+    assert set(made.nothing) >= {i for i in open_ids & blank if not held_back(own, i)}
+    assert set(made.nothing.values()) == {version}
+    undo_rest(context)
+    assert Made.of(store).nothing == {}
 
 
 def test_slices_that_are_to_have_no_draft_get_none(settings, project):

@@ -4,17 +4,9 @@
 (() => {
   const now = document.body.dataset.now;
   const every_ms = 2500;
-  const words = {
-    gather: "Reading the labels", encode: "Learning features of the images",
-    train: "Training the committee", further: "Training the committee further",
-    evaluate: "Measuring quality on held-out slices", publish: "Publishing the version",
-    score: "Scoring the pool", order: "Choosing the next slices",
-    push: "Sending drafts and the order to Label Studio",
-  };
-  const phases = [
-    ["train", ["gather", "encode", "train", "further", "evaluate", "publish"]],
-    ["score", ["score", "order"]], ["push", ["push"]],
-  ];
+  // What glance.py calls the steps and phases of a round, and what the page was made from.
+  const given = (name) => JSON.parse(document.body.dataset[name] || "null");
+  const words = given("steps") || {}, phases = given("phases") || [];
   const count = (value) => typeof value === "number" ? value.toLocaleString("en") : "–";
   const say = (node, text) => { if (node && node.textContent !== text) node.textContent = text; };
 
@@ -32,6 +24,7 @@
   }
 
   // -- what moves while one looks ------------------------------------------------------------
+  // As glance.parts() has them.
   function parts(counts) {
     const of = (name) => counts[name] || 0;
     const found = {
@@ -58,7 +51,7 @@
   }
   function showRound(round) {
     if (!round || round.job_status !== "started") return;
-    const at = Math.max(0, phases.findIndex(([, steps]) => steps.includes(round.step)));
+    const at = Math.max(0, phases.findIndex(([, , steps]) => steps.includes(round.step)));
     phases.forEach(([name], index) => {
       const item = document.querySelector(`[data-phase="${name}"]`);
       if (!item) return;
@@ -82,26 +75,38 @@
   const shape = (panel) => JSON.stringify([
     panel.round && [panel.round.job_status, panel.round.version, panel.round.error, panel.round.waits],
     panel.next.map((slice) => [slice.task, slice.picture]), panel.rest && panel.rest.state, panel.paused,
-    panel.trouble, panel.counts.labelled, (panel.problems || []).length,
+    panel.trouble, panel.counts.labelled, (panel.problems || []).map((problem) => problem.task_id),
+    Object.entries(parts(panel.counts)).filter(([, n]) => n > 0).map(([name]) => name),
     panel.workers.map((worker) => [worker.name, worker.doing, worker.silent_s > 120]),
   ]);
+  // Whether all of it could be renewed.
   async function renew() {
     const answer = await fetch(location.href, { credentials: "same-origin" });
-    if (!answer.ok) return;
+    if (!answer.ok) return false;
+    let whole = true;
+    // Marks of this script's own must not count as differences.
+    for (const box of document.querySelectorAll(".scroll.more")) box.classList.remove("more");
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const old of document.querySelectorAll("[data-live][id]")) {
       const made = fresh.getElementById(old.id);
       // Never under somebody's hands: what holds the focus or an open form stays as it is.
-      if (!made || old.contains(document.activeElement) || old.innerHTML === made.innerHTML) continue;
+      if (!made || old.innerHTML === made.innerHTML) continue;
+      if (old.contains(document.activeElement)) { whole = false; continue; }
       if (old.id === "actions" && old.querySelector("form[data-touched]")) continue;
       const open = [...old.querySelectorAll("details[open][id]")].map((node) => node.id);
       for (const id of open) made.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+      const scrolled = [...old.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
       old.replaceWith(document.adoptNode(made));
+      made.querySelectorAll(".scroll").forEach((box, index) => { box.scrollLeft = scrolled[index] || 0; });
     }
     age();
+    fade();
+    return whole;
   }
 
-  let tag = "", last = null, failures = 0;
+  // What happens between the making of the page and the first look at it is a change, too.
+  const first = given("shown");
+  let tag = "", last = first && shape(first), failures = 0, whole = true;
   async function look() {
     if (document.hidden) return true;
     const headers = tag ? { "If-None-Match": tag } : {};
@@ -120,7 +125,8 @@
     showRound(panel.round);
     showRest(panel.rest);
     const shown = shape(panel);
-    if (last !== null && shown !== last) await renew();
+    const free = !document.activeElement?.closest("[data-live]");
+    if (shown !== last || (!whole && free)) whole = await renew();
     last = shown;
     return true;
   }
@@ -172,6 +178,16 @@
   }
 
   // -- small things --------------------------------------------------------------------------
+  // Boxes that can be scrolled to the right fade out there.
+  function fade() {
+    for (const box of document.querySelectorAll(".scroll")) {
+      box.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 4);
+    }
+  }
+  document.addEventListener("scroll", (event) => { if (event.target !== document) fade(); }, { capture: true, passive: true });
+  document.addEventListener("toggle", fade, { capture: true });
+  addEventListener("resize", fade, { passive: true });
+  fade();
   for (const input of document.querySelectorAll("input[data-copy]")) {
     input.value = new URL(input.value, location.href).href;
     input.addEventListener("focus", () => input.select());

@@ -12,6 +12,7 @@ from bench.active_learning.data import Slice as Piece
 from bench.active_learning.project import InMemoryProject
 from ml_backend.export.formats import About, Maker, Slice
 from ml_backend.label_studio import Annotation, Task
+from ml_backend.label_studio.drafts import StoredPrediction
 from ml_backend.masks import BrushConfig, to_regions
 
 LABELS = ("liver", "tumour", "vessel | wall")
@@ -164,9 +165,11 @@ class Crowd(InMemoryProject):
         self.read.append(url)
         return super().image(url)
 
-    def _json(self, method, path, **arguments):
-        assert (method, path) == ("GET", "/api/predictions/")
-        return self.predictions.get(arguments["params"]["task"], [])
+    def stored_predictions(self, task_id):
+        return [
+            StoredPrediction(p["id"], p["model_version"], p.get("created_at", ""), p["result"])
+            for p in self.predictions.get(task_id, [])
+        ]
 
     def __exit__(self, *exception):
         pass

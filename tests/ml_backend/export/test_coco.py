@@ -1,6 +1,7 @@
 """COCO: its own reader loads what was written, and gives back the masks."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from ml_backend.export.coco import write
+from ml_backend.export.formats import Maker
 
 from .slices import LABELS, pieces, written
 
@@ -63,3 +65,13 @@ def test_an_export_without_slices_is_still_coco(tmp_path):
 def test_nothing_but_its_files_is_left(folder):
     names = {path.name for path in folder.iterdir()}
     assert names == {"images", "instances_training.json", "instances_evaluation.json"}
+
+
+def test_a_held_out_mask_that_no_person_has_seen_stands_apart(tmp_path):
+    held_out = next(piece for piece in pieces() if piece.split == "evaluation")
+    unseen = replace(held_out, task_id=977, made=Maker(by="version", version="r0001-abcdef"))
+    written(write, tmp_path, [*pieces(), unseen])
+    apart = json.loads((tmp_path / "instances_evaluation_unseen.json").read_text())
+    assert 977 in {image["id"] for image in apart["images"]}
+    measured = json.loads((tmp_path / "instances_evaluation.json").read_text())["images"]
+    assert {image["attributes"]["mask_by"] for image in measured} == {"person"}

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml_backend.auto_annotations import Entry, Made
+from importer.segmentations.segment import algorithm_of
+from ml_backend.auto_annotations import Entry, Made, mark
 from ml_backend.export.dataset import Choice, Dataset
+from ml_backend.export.formats import ExportError
 from ml_backend.masks import to_regions
 from ml_backend.settings import Settings
 from ml_backend.store import Store
@@ -193,22 +195,34 @@ def test_masks_that_began_as_a_draft_are_counted(settings):
     assert taken(settings, project)[0][1].made.from_draft == 1
 
 
-REST = {"version": VERSION, "state": "done", "began_at": "2026-05-01T00:00:00+00:00"}
-
-
-def test_an_empty_draft_counts_only_if_the_rest_was_annotated_after_it(settings):
+def test_an_empty_draft_counts_only_where_the_rest_looked_and_saw_nothing(settings):
     project = Crowd()
     store = current(settings)
-    for task_id, at in ((4, "2026-04-30T23:00:00.500000Z"), (5, "2026-05-02T00:00:00Z")):
-        entry = {"id": task_id, "model_version": VERSION, "result": [], "created_at": at}
-        project.predictions[task_id] = [entry]
-    undone = {**REST, "as": "predictions", "state": "running"}
-    for rest in ({}, undone, {**REST, "as": "annotations"}):
-        store.keep_figures("rest", rest)
-        assert taken(settings, project, include="all")[0] == {}
-    store.keep_figures("rest", {**REST, "as": "predictions"})
+    for task_id in (4, 5, 6):
+        entry = {"id": task_id, "model_version": VERSION, "result": []}
+        project.predictions[task_id] = [{**entry, "created_at": "2026-04-30T23:00:00.500000Z"}]
+    # That it was done says nothing of a slice that was held back then, or that a round drafted.
+    done = {"as": "predictions", "state": "done", "began_at": "2026-05-01T00:00:00+00:00"}
+    store.keep_figures("rest", {**done, "version": VERSION})
+    assert taken(settings, project, include="all")[0] == {}
+    Made(nothing={4: VERSION, 5: "r0001-ffffff"}).keep(store)
     found, _ = taken(settings, project, include="all")
     assert list(found) == [4] and not found[4].label_map.any()
+    assert (found[4].made.by, found[4].made.version) == ("version", VERSION)
+
+
+def test_a_version_s_mask_that_was_approved_began_as_a_draft(settings):
+    project = Crowd()
+    store = current(settings)
+    regions = mark(to_regions(project.reference(2), project.config), VERSION)
+    project.draw(1, project.reference(1), who=99, edited_by=5)  # the prediction is gone since
+    project.draw(2, project.reference(2), who=99, edited_by=5, regions=regions)
+    project.draw(3, project.reference(3), who=5, edited_by=5)
+    Made(annotations={100: "earlier"}, tasks={1: Entry(100, 0.5, "x", VERSION, 99)}).keep(store)
+    found, _ = taken(settings, project)
+    assert {n: piece.made.from_draft for n, piece in found.items()} == {1: 1, 2: 1, 3: 0}
+    algorithms = [algorithm_of([found[n].made.as_json()]) for n in (1, 2, 3)]
+    assert algorithms == ["SEMIAUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
 
 
 def test_what_the_rest_made_is_the_committee_s_until_a_person_touches_it(settings):
@@ -221,7 +235,7 @@ def test_what_the_rest_made_is_the_committee_s_until_a_person_touches_it(setting
     project.draw(3, person, who=5)
     made = Made(annotator=99, version=VERSION)
     made.annotations = {100: "2026-04-01T00:00:00Z", 200: "earlier", 300: "2026-04-01T00:00:00Z"}
-    made.tasks = {1: Entry(100, 0.5, "x", "r0002-aaaaaa")}
+    made.tasks = {1: Entry(100, 0.5, "x", "r0002-aaaaaa", 99)}
     made.keep(store)
     found, _ = taken(settings, project)
     assert sorted(found) == [2, 3]  # the first is nobody's
@@ -245,3 +259,12 @@ def test_annotators_have_the_numbers_that_the_page_gave_them_and_keep_them(setti
         found, _ = taken(settings, project)
         assert [found[n].made.annotators for n in (1, 2)] == [(3,), (4,)]
     assert store.figures("annotators") == {"numbers": {"812": 3, "77": 4}}
+
+
+def test_another_store_than_the_backend_s_is_refused_for_other_slices_may_be_held_out(settings):
+    project = Crowd()
+    project.draw(2, project.reference(2))
+    project._served = "r0003-abcdef"
+    with pytest.raises(ExportError, match="QUORUM_DATA_DIR"):
+        taken(settings, project)
+    assert Store(settings.store_root, 1).sides() == {}

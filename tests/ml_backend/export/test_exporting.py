@@ -126,7 +126,7 @@ def test_the_current_version_s_held_out_figures_are_in_it(settings, project, tmp
     quality = {"mean_iou": 0.81, "dice": 0.9, "classes": {"liver": {"iou": 0.81, "dice": None}}}
     metadata = {
         "quality": quality,
-        "stopping": {"quality": {"mean": 0.81, "lower": 0.7, "upper": 0.88, "count": 9}},
+        "stopping": {"quality": {"mean": 0.79, "lower": 0.7, "upper": 0.88, "count": 9}},
         "training_tasks": [1, 2, 3],
         "evaluation_tasks": [4],
         "published_at": "2026-05-01T00:00:00+00:00",
@@ -137,7 +137,7 @@ def test_the_current_version_s_held_out_figures_are_in_it(settings, project, tmp
     manifest = export_to(settings, project, 1, "png", tmp_path / "t")
     assert manifest["quality"]["mean_iou"] == 0.81 and manifest["quality"]["training"] == 3
     sheet = (tmp_path / "t" / "README.md").read_text()
-    assert "mean IoU of 0.810 (95 % interval 0.700 to 0.880)" in sheet
+    assert "mean IoU over held-out patients of 0.790 (95 % interval 0.700 to 0.880)" in sheet
     assert "| liver | 0.810 | – |" in sheet
 
 

@@ -167,7 +167,28 @@ def test_a_pace_of_unknown_bounds_gives_hours_of_unknown_bounds():
     assert hours == {"mean": 12.0, "low": None, "high": None}
 
 
-def test_nothing_is_known_of_a_new_project():
-    found = forecast({}, [], {}, target=0.8, budget=100)
-    assert found["labels"] == 0
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ({}, "the project has not been read yet"),
+        ({"counts": {"slices": 0, "labelled": 0, "waiting": 0, "auto": 0}}, "there are no slices"),
+    ],
+)
+def test_nothing_is_known_of_a_project_without_slices(known, says):
+    found = forecast(known, [], {}, target=0.8, budget=100)
+    nothing = {"mean": None, "low": None, "high": None}
+    assert found["labels"] is None and says in found["says"]
+    for part in ("target", "budget", "all"):
+        assert found[part]["labels"] == found[part]["hours"] == nothing
+        assert says in found[part]["says"]
+
+
+def test_when_all_is_labelled_nothing_is_left():
+    found = forecast({"counts": {"slices": 9, "labelled": 9, "waiting": 0, "auto": 0}}, [], {})
     assert found["all"]["says"] == "every slice is labelled"
+    assert found["all"]["labels"]["mean"] == 0
+
+
+def test_large_numbers_are_written_as_the_page_writes_them():
+    found = forecast(standing(10, 8735), [], PACE, budget=2395)
+    assert "6,350 of the 8,735 slices" in found["says"]

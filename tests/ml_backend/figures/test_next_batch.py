@@ -107,10 +107,17 @@ def reasons(*arguments, **named):
 
 def test_reasons_differ_with_what_a_slice_is_there_for():
     evaluation, first, second, _, rest = reasons(EVERY, wanted=(99,), k=5)
-    assert evaluation == "It measures quality on patients that are never trained on."
-    assert "more than about 90% of the unlabelled slices." in first
-    assert second.endswith("; of such slices it is among the least like those chosen before it.")
-    assert rest.startswith("It is next in line: ")
+    assert evaluation == "Measures quality: its patient is never trained on."
+    assert first == "Among the 10 % the networks disagree about most."
+    assert second == "Unlike those before it."
+    assert rest == "Next in line: the networks rather agree about it."
+
+
+def test_the_pictures_of_a_batch_do_not_all_say_the_same():
+    said = reasons(EVERY, k=4)
+    assert said[1] != said[2] == "Unlike those before it." != said[3]
+    assert said[3] == "Among the 30 % the networks disagree about most."  # 70 is much like 80
+    assert all(len(text) < 70 and text.count(".") == 1 for text in said)
 
 
 def test_a_held_out_slice_that_nobody_needs_says_so():
@@ -118,7 +125,7 @@ def test_a_held_out_slice_that_nobody_needs_says_so():
     found = survey_of(tasks, wanted=(5,))
     found = replace(found, evaluation=np.zeros(100, dtype=bool))
     (entry,) = entries(found, order(), VERSION, 4, url="http://here")
-    assert entry["reason"].startswith("It is held out and not needed")
+    assert entry["reason"] == "Held out and not needed: it comes last."
 
 
 def test_before_the_first_label_what_counts_is_being_unlike():
@@ -129,29 +136,29 @@ def test_before_the_first_label_what_counts_is_being_unlike():
         "next": about_order([90, 80, 1], [90, 80], COLD_START),
     }
     first, second, rest = reasons(EVERY, noted)
-    assert first == "It was chosen first; no label exists yet."
-    assert second == "It is unlike what was chosen before it; no label exists yet."
-    assert rest == "It is next in line; its uncertainty is not known."
+    assert first == "The first: there is no label yet."
+    assert second == "Unlike those before it."
+    assert rest == "Next in line."
 
 
 def test_a_disputed_slice_and_one_half_annotated_say_so():
     tasks = [task(n, annotations=n in (90, 80), overlap=2) for n in range(1, 101)]
     _, disputed, half, _ = reasons(tasks, overlap=2, adjudicate=[90])
-    assert disputed == "Its annotators disagree: another opinion is needed."
-    assert half == "It has 1 of 2 annotations: another is needed."
+    assert disputed == "Its annotators disagree."
+    assert half == "Has 1 of 2 annotations."
 
 
 @pytest.mark.parametrize(
     ("strategy", "says"),
     [
-        ("random", "It was drawn at random."),
-        ("bald", "unlabelled slices."),
-        ("two-stage-coverage", "many other slices are like it."),
-        ("typical", "The strategy 'typical' chose it."),
+        ("random", "Drawn at random."),
+        ("bald", "Among the 20 % the networks disagree about most."),
+        ("two-stage-coverage", "It stands for many slices that the networks disagree about."),
+        ("typical", "Chosen by the strategy 'typical'."),
     ],
 )
 def test_other_strategies_have_reasons_of_their_own(strategy, says):
-    assert reasons(EVERY, order(strategy))[2].endswith(says)
+    assert reasons(EVERY, order(strategy))[2] == says
 
 
 def test_an_order_of_an_earlier_release_still_lists_its_slices():

@@ -1,6 +1,7 @@
 """How fast slices are labelled, where the answer is known."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
@@ -82,6 +83,13 @@ def test_imported_annotations_say_nothing():
     rows = [Record(n, n, 1, START.isoformat(), "", None) for n in range(500)]
     found = pace(rows)
     assert found["labels_per_hour"]["mean"] is None and found["labels"] == 0
+
+
+def test_reviews_of_what_quorum_made_are_no_drawing():
+    rows = steady(60)
+    reviews = steady(500, every_s=30, spent_s=30, start=START + timedelta(hours=3), first=1000)
+    rows += [replace(record, reviewed=True) for record in reviews]
+    assert pace(rows) == pace(steady(60))
 
 
 def test_only_the_last_two_weeks_are_the_present():

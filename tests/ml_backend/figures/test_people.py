@@ -53,6 +53,18 @@ def test_each_has_slices_times_and_change():
     assert found["adjudicate"] == [{"task": 9, "address": address(9), "disagreement": 0.4}]
 
 
+def test_reviews_are_counted_by_themselves():
+    rows = [
+        row(1, 7, 4, lead_time_s=100.0, changed=0.1),
+        row(2, 8, 4, lead_time_s=3.0, reviewed=True),
+        row(3, 9, 6, lead_time_s=3.0, reviewed=True),
+    ]
+    first, second = people(rows, {}, address=address)["people"]
+    assert (first["slices"], first["reviewed"], first["median_s"]) == (1, 1, 100.0)
+    assert (second["slices"], second["reviewed"], second["median_s"]) == (0, 1, None)
+    assert first["last_at"] == "2026-03-02T08:02:00Z"
+
+
 def test_a_pseudonymous_panel_holds_neither_name_nor_account():
     rows = [row(1, 7, 4711), row(2, 8, 4712)]
     numbers = {"4712": 1, "4711": 2}

@@ -65,7 +65,7 @@ def test_what_would_be_dropped_for_another_is_refused_with_words(jobs, waiting):
     jobs.errands.request_export(7, "png")
     with pytest.raises(JobsError, match="another data set is being prepared"):
         jobs.errands.request_export(7, "coco")
-    jobs.errands.request_rest(7)
+    jobs.errands.request_rest(7, "predictions")
     with pytest.raises(JobsError, match="wait for its end, or stop it first"):
         jobs.errands.request_rest_undo(7)
     assert waiting(HEAVY) == ["export_job", "rest_job"]
@@ -94,7 +94,7 @@ def test_an_errand_whose_worker_died_is_queued_again_but_not_for_ever(
 
 
 def test_attempts_count_from_the_last_progress(jobs):
-    jobs.errands.ask(1, "rest_job")
+    jobs.errands.ask(1, "rest_job", "predictions")
     key = "quorum:project:1:errands"
     entry = jobs.errands.waiting(1)["rest"]
     import json
@@ -106,7 +106,7 @@ def test_attempts_count_from_the_last_progress(jobs):
 
 def test_the_rest_waits_for_the_round_that_runs(jobs, waiting):
     jobs.request_round(1)
-    jobs.errands.request_rest(1)
+    jobs.errands.request_rest(1, "predictions")
     assert waiting(HEAVY) == []
     jobs.cancel(1, hold_s=0)
     jobs.errands.advance(1)
@@ -115,18 +115,20 @@ def test_the_rest_waits_for_the_round_that_runs(jobs, waiting):
 
 def test_what_waits_and_is_cancelled_never_begins(jobs, waiting):
     jobs.request_round(1)
-    jobs.errands.request_rest(1)
+    jobs.errands.request_rest(1, "predictions")
     jobs.errands.cancel_rest(1)
     jobs.cancel(1, hold_s=0)
     jobs.errands.advance(1)
     assert waiting(HEAVY) == [] and jobs.errands.waiting(1) == {}
-    jobs.errands.request_rest(1)  # a cancelled one does not keep the next from beginning
+    jobs.errands.request_rest(
+        1, "predictions"
+    )  # a cancelled one does not keep the next from beginning
     assert waiting(HEAVY) == ["rest_job"]
 
 
 def test_a_rest_that_steps_aside_goes_on_after_the_round(jobs, project, store, work_off, waiting):
     two_versions(jobs, project, store, work_off)
-    jobs.errands.ask(1, "rest_job")
+    jobs.errands.ask(1, "rest_job", "predictions")
     with errand_work._errand(1, "rest") as errand:
         assert not errand.round_wants() and not errand.cancelled()
         jobs.state(1).ask_for_round(force=False)
@@ -140,7 +142,7 @@ def test_a_rest_that_steps_aside_goes_on_after_the_round(jobs, project, store, w
 
 
 def test_a_redis_that_came_back_empty_forgets_no_rest_that_was_under_way(jobs, store, waiting):
-    store.keep_figures("rest", {"state": "running"})
+    store.keep_figures("rest", {"state": "running", "as": "annotations"})
     jobs.redis.flushall()
     reconcile_job()
     assert waiting(HEAVY) == ["rest_job"]
@@ -150,8 +152,20 @@ def test_a_redis_that_came_back_empty_forgets_no_rest_that_was_under_way(jobs, s
     assert waiting(HEAVY) == [] and waiting(QUICK) == ["look_job"]
 
 
+def test_after_a_round_the_rest_gets_its_drafts_again(jobs, project, store, work_off, waiting):
+    two_versions(jobs, project, store, work_off)
+    assert jobs.errands.waiting(1) == {}
+    store.keep_figures("rest", {"state": "done", "as": "predictions"})
+    project.annotate([6, 7, 8])
+    jobs.request_look(1)
+    work_off(most=40)
+    asked = jobs.errands.waiting(1).get("rest") or store.figures("rest")
+    assert asked.get("arguments", ["predictions"]) == ["predictions"]
+    assert store.figures("rest")["as"] == "predictions" and "began_at" in store.figures("rest")
+
+
 def test_without_redis_the_remedy_is_named(settings):
     nowhere = Jobs(Redis(port=9, socket_connect_timeout=0.2), settings)
-    for ask in (nowhere.errands.request_rest, nowhere.errands.cancel_rest):
+    for ask in (nowhere.errands.request_rest_undo, nowhere.errands.cancel_rest):
         with pytest.raises(JobsError, match="QUORUM_REDIS_URL"):
             ask(1)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ml_backend.app import create_app
+from ml_backend.figures.quality import refresh_quality
 from ml_backend.jobs import Jobs
 from ml_backend.settings import Settings
 from ml_backend.store import Store
@@ -54,6 +55,7 @@ def store(settings):
     for version in (OLD, CURRENT):
         store.publish(version, [], metadata(version))
     store.point_to(CURRENT)
+    refresh_quality(store)
     counts = {"slices": 100, "labelled": 8, "partly": 0, "pool": 72, "held_out": 20}
     counts |= {"evaluation": 2, "skipped": 0, "auto": 0, "waiting": 92}
     store.keep_figures(

@@ -194,8 +194,9 @@ def test_the_rest_is_asked_for_shown_and_stopped(signed_in, jobs, store):
 
 def test_a_data_set_is_asked_for_in_one_of_the_formats(signed_in, jobs):
     assert act(signed_in, "export", format="../x").status_code == 422
+    assert act(signed_in, "export", format="png", include="none").status_code == 422
     assert act(signed_in, "export", format="coco").status_code == 303
-    assert jobs.errands.waiting(PROJECT)["export"]["arguments"] == ["coco"]
+    assert jobs.errands.waiting(PROJECT)["export"]["arguments"] == ["coco", "labelled"]
     assert signed_in.get(f"/progress/{PROJECT}").status_code == 200
 
 
@@ -236,6 +237,10 @@ def test_the_rest_waits_for_a_version_and_there_is_nothing_to_undo_before(signed
     refused = act(signed_in, "annotate-rest")
     assert refused.status_code == 422 and "under way" in refused.text.lower()
     assert act(signed_in, "annotate-rest", **{"as": "gospel"}).status_code == 422
+    store.keep_figures("rest", {})
+    store.keep_figures("quality", {"versions": [{"version": CURRENT, "training": 0}]})
+    untrained = act(signed_in, "annotate-rest")
+    assert untrained.status_code == 422 and "label the first slices" in untrained.text
 
 
 def test_the_history_keeps_the_newest(jobs, store):

@@ -144,6 +144,26 @@ def test_where_the_target_is_expected_is_a_range_on_its_line() -> None:
     assert of(curve(points, "c", "T", reach=interval(150, 120, 200)), "line", "reach") == []
 
 
+def test_a_target_too_far_ahead_to_be_drawn_is_told_at_the_edge() -> None:
+    points = [(10, interval(0.5)), (100, interval(0.6))]
+    near = curve(points, "c", "T", target=0.8, reach=interval(290, 120, 5000))
+    assert of(near, "circle", "reach")[0].get("cx") == "96.15%"
+    assert of(near, "line", "reach")[0].get("x2") == "100%"
+    assert "to 5,000 →" in near
+    far = curve(points, "c", "T", target=0.8, reach=interval(4000, 120, 5000))
+    assert of(far, "circle", "reach") == []
+    assert "expected at 4,000 →" in far
+
+
+def test_what_follows_a_rows_name_can_be_left_out_where_there_is_no_room() -> None:
+    chart = interval_plot(
+        [Row("time", interval(1.0), "1 h", more="5 labels")], Scale(0, 2), "c", "T"
+    )
+    label = of(chart, "text", "label")[0]
+    assert (label.text, "".join(label.itertext())) == ("time", "time, 5 labels")
+    assert of(chart, "tspan", "more")[0].text == ", 5 labels"
+
+
 def test_an_interval_plot_has_a_line_for_each_row_and_a_word_for_the_unknown() -> None:
     rows = [
         Row("time", interval(1.0, 0.5, 2.0), "× 1.00"),
@@ -176,7 +196,9 @@ def test_a_spark_ends_in_a_dot_on_the_last_known_value() -> None:
 EVIL = "<script>alert(1)</script>\"'&"
 CHARTS_WITH_NAMES = [
     stacked_bar([(EVIL, EVIL, 3)], "c", EVIL),
-    interval_plot([Row(EVIL, interval(1, 0, 2), EVIL)], Scale(0, 2), "c", EVIL, marks=[(1, EVIL)]),
+    interval_plot(
+        [Row(EVIL, interval(1, 0, 2), EVIL, more=EVIL)], Scale(0, 2), "c", EVIL, marks=[(1, EVIL)]
+    ),
     curve([(1, interval(0.5))], "c", EVIL),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from flask import Blueprint, Flask, render_template
 
-from ml_backend.progress import wording
+from ml_backend.progress import glance, wording
 
 from .sample_panels import action, first_day, under_way
 
@@ -301,3 +302,56 @@ def test_static_files_ask_nothing_of_other_sites() -> None:
 def test_pages_and_what_they_load_are_small(pages: dict[str, str]) -> None:
     assert len(pages["under way"]) < 200_000
     assert sum(f.stat().st_size for f in (FOLDER / "static").iterdir()) < 60_000
+
+
+def test_the_script_is_handed_what_the_page_was_made_from(app: Flask) -> None:
+    panels = under_way(EVIL)
+    body = Page(project(app, panels)).all("body")[0]
+    given = {name: json.loads(str(body[f"data-{name}"])) for name in ("steps", "phases", "shown")}
+    assert given["steps"] == dict(glance.STEPS)
+    assert given["phases"] == [[name, title, list(s)] for name, title, s in glance.PHASES]
+    assert given["shown"] == glance.outline(panels["now"])
+
+
+def test_a_rounds_step_keeps_the_capitals_of_names(app: Flask) -> None:
+    panels = under_way()
+    panels["now"]["round"]["step"] = "push"
+    text = Page(project(app, panels)).text
+    assert "Sending drafts and the order to Label Studio: 25 of 100" in text
+
+
+def test_bars_are_as_wide_as_the_largest_single_value_and_a_sum_of_others_has_none(
+    app: Flask,
+) -> None:
+    panels = under_way()
+    rows = [{"value": f"p{n}", "slices": 10 - n, "labelled": 5} for n in range(3)]
+    rows.append({"value": "others", "slices": 9000, "labelled": 700, "values": 12})
+    panels["data"]["by"] = {"patient": rows}
+    page = project(app, panels)
+    bars = re.search(r'<ul class="bars">.*?</ul>', page, re.DOTALL)
+    assert bars
+    assert re.findall(r'fill pool" width="([0-9.]+)%', bars[0]) == ["100.0", "90.0", "80.0"]
+    assert "others (12)" in bars[0] and "700 of 9,000" in bars[0]
+    panels["data"]["by"] = {"patient": rows[-1:]}
+    assert "others (12)" in project(app, panels)
+
+
+def test_the_plots_figures_are_in_tables_too(app: Flask) -> None:
+    text = Page(project(app, under_way())).text
+    for title in ("To the target", "To the budget", "To every slice"):
+        assert f"{title} 100 50 to 200 3.0 h 1.5 to 6.0 h" in text
+    assert "Time for a slice 0.50 0.40 to 0.60" in text
+    assert "Area drawn 1.02 0.90 to 1.10" in text
+
+
+def test_a_link_is_said_to_show_names_unless_they_are_hidden(app: Flask) -> None:
+    panels = under_way()
+    assert "names the annotators" not in project(app, panels)
+    panels["people"]["pseudonymous"] = False
+    assert "names the annotators" in project(app, panels)
+
+
+def test_percent_signs_stand_apart_from_their_numbers() -> None:
+    for path in (FOLDER / "templates").rglob("*.html"):
+        words = re.sub(r"<[^>]*>|\{%.*?%\}", "", path.read_text())
+        assert re.findall(r"(?:[0-9]|\}\})%(?!\})", words) == [], path.name

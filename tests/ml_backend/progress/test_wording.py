@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml_backend.progress.glance import concerns, parts, phases, ratio_scale
+from ml_backend.progress.glance import PHASES, STEPS, concerns, outline, parts, phases, ratio_scale
 from ml_backend.progress.wording import (
     ago,
     between,
@@ -21,6 +21,8 @@ from ml_backend.progress.wording import (
     sentence,
     size,
 )
+
+from .sample_panels import first_day, under_way
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 
@@ -168,3 +170,18 @@ def test_a_ratio_scale_is_even_about_one_and_holds_every_bound() -> None:
     assert scale.at(1.0) == pytest.approx(50)
     assert scale.low <= 0.2
     assert ratio_scale([]).high == pytest.approx(2.1)
+
+
+def test_every_step_of_a_round_has_a_phase_and_words() -> None:
+    assert sorted(step for _, _, steps in PHASES for step in steps) == sorted(STEPS)
+
+
+def test_an_outline_is_a_part_of_its_panel() -> None:
+    now = under_way()["now"]
+    found = outline(now)
+    assert found["counts"] == now["counts"]
+    assert found["round"].items() <= now["round"].items()
+    for name in ("next", "workers", "problems"):
+        assert len(found[name]) == len(now[name])
+        assert all(a.items() <= b.items() for a, b in zip(found[name], now[name], strict=True))
+    assert outline(first_day()["now"])["round"] is None

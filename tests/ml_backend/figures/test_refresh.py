@@ -1,0 +1,102 @@
+"""All figures of a project, brought up to date with what a look has read."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from ml_backend.figures import refresh as refreshing
+from ml_backend.figures.refresh import refresh
+from ml_backend.label_studio import LabelStudioError
+from ml_backend.settings import Settings
+from ml_backend.store import Store
+
+from .annotated import Server
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, 1)
+
+
+@pytest.fixture
+def look(server, store, tmp_path, monkeypatch):
+    """One look's worth of figures; what remains. With `hurried` only as much as must be is read."""
+    real = refreshing.refresh_records
+
+    def look(hurried=False, automatic=()):
+        def hurry(*arguments):
+            return real(*arguments[:-1], 0.0)
+
+        monkeypatch.setattr(refreshing, "refresh_records", hurry if hurried else real)
+        return refresh(server, store, server.survey(automatic), Settings(data_dir=tmp_path))
+
+    return look
+
+
+def slices(store):
+    return sum(row["slices"] for row in store.figures("people")["people"])
+
+
+def test_while_a_backlog_is_read_its_figures_are_not_made_at_each_look(server, store, look):
+    for task in range(1, 51):
+        server.annotate(task)
+    assert look(hurried=True) == 30 and slices(store) == 20
+    assert look(hurried=True) == 10 and slices(store) == 20
+    assert look(hurried=True) == 0 and slices(store) == 50
+
+
+def test_figures_of_a_backlog_are_made_again_after_a_minute(server, store, look):
+    for task in range(1, 51):
+        server.annotate(task)
+    look(hurried=True)
+    store.keep_figures("people", {**store.figures("people"), "at": "2026-03-02T08:00:00+00:00"})
+    assert look(hurried=True) == 10 and slices(store) == 40
+
+
+@pytest.mark.parametrize(("took_s", "given_s"), [(0.0, 2.0), (4.0, 4.0), (300.0, 10.0)])
+def test_annotations_are_read_for_as_long_as_the_look_took(
+    server, store, tmp_path, monkeypatch, took_s, given_s
+):
+    server.annotate(1)
+    untils = []
+    monkeypatch.setattr(refreshing, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    monkeypatch.setattr(
+        refreshing, "refresh_records", lambda *arguments: untils.append(arguments[-1]) or 0
+    )
+    refresh(server, store, server.survey(), Settings(data_dir=tmp_path), took_s)
+    assert untils == [1000.0 + given_s]
+
+
+def test_where_nothing_has_changed_nothing_is_read(server, look):
+    server.annotate(1)
+    look()
+    server.asked.clear()
+    look()
+    assert server.asked == []
+
+
+def test_what_quorum_annotates_by_itself_is_nothing_new_of_peoples(server, store, look):
+    server.annotate(1)
+    look()
+    kept = store.figures("people")
+    server.annotate(2)
+    look(automatic=(2,))
+    assert server.asked == [1] and store.figures("people") == kept
+
+
+def test_the_figures_say_how_many_slices_could_not_be_read(server, store, look):
+    for task in (1, 2, 3):
+        server.annotate(task)
+    server.errors[2] = LabelStudioError("HTTP 500", 500)
+    assert look() == 0
+    assert store.figures("people")["unreadable"] == 1 and slices(store) == 2
+    server.errors.clear()
+    server.made[2] = [replace(a, updated_at="2026-03-03T09:00:00Z") for a in server.made[2]]
+    look()
+    assert store.figures("people")["unreadable"] == 0 and slices(store) == 3
