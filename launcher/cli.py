@@ -23,7 +23,7 @@ usage: ./quorum COMMAND [options]
   up              start the backend for your own Label Studio
                   (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY)
   connect ID      connect a Label Studio project to the running backend
-  project ID      status, train, cancel, versions, rollback, annotate-rest, share, set
+  project ID      status, train, cancel, versions, rollback, annotate-rest, share, …
   import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
   receive         let a PACS push DICOM (C-STORE), and import it as it comes
   release ID      import held objects that a person has looked at

@@ -6,9 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from .figures.quality import version_row
+from .figures.quality import BASELINE, baseline, version_row
 from .jobs import Jobs, JobsError
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import MaskError
@@ -99,6 +100,19 @@ def _share(settings: Settings, arguments: argparse.Namespace) -> str:
     return f"the backend's address, followed by {path}"
 
 
+def _baseline(settings: Settings, arguments: argparse.Namespace) -> str:
+    store = Store(settings.store_root, arguments.project)
+    try:
+        points = baseline(arguments.file.read_text().splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"{arguments.file} cannot be read: {reason}") from None
+    except ValueError as error:
+        raise SettingsError(f"{arguments.file}: {error}") from None
+    store.keep_figures(BASELINE, {"points": points})
+    return f"the page draws {len(points)} points of labels chosen at random beside the project's"
+
+
 def _set(settings: Settings, arguments: argparse.Namespace) -> str:
     store = Store(settings.store_root, arguments.project)
     values: dict[str, Any] = store.overrides()
@@ -122,6 +136,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], str]] = {
     "versions": _versions,
     "rollback": _rollback,
     "share": _share,
+    "baseline": _baseline,
     "annotate-rest": _annotate_rest,
     "set": _set,
 }
@@ -148,6 +163,10 @@ def _parser() -> argparse.ArgumentParser:
     share = commands.add_parser("share", help="a read-only link to the project's page")
     share.add_argument("--days", type=int, default=7, help="it is good for (%(default)s)")
     share.add_argument("--end", action="store_true", help="end all links of the project")
+    random = commands.add_parser(
+        "baseline", help="where labels chosen at random would lead, for the page's curve"
+    )
+    random.add_argument("file", type=Path, help="lines of LABELS,MEAN_IOU; an empty file ends it")
     own = commands.add_parser("set", help="settings of this project alone; NAME= unsets one")
     own.add_argument(
         "assignments",

@@ -14,6 +14,7 @@ from typing import Any
 from ..store import Store, StoreError
 
 QUALITY = "quality"
+BASELINE = "baseline"  # {"points": [[labels, mean IoU]]} of labels chosen at random
 
 log = logging.getLogger(__name__)
 
@@ -137,3 +138,23 @@ def _stopping(
         "target": target,
         "budget": budget,
     }
+
+
+def baseline(lines: Sequence[str]) -> list[list[float]]:
+    """Points [labels, mean IoU] by their labels, from lines "LABELS,MEAN_IOU".
+
+    A line of words may come first. Raises ValueError naming the line that is none.
+    """
+    points = []
+    for number, line in enumerate(lines, start=1):
+        first, _, second = line.partition(",")
+        try:
+            labels, quality = float(first), float(second)
+        except ValueError:
+            if number == 1 or not line.strip():
+                continue
+            raise ValueError(f"line {number} is not LABELS,MEAN_IOU") from None
+        if not (0 <= labels < 1e9 and 0 <= quality <= 1):
+            raise ValueError(f"line {number}: labels are 0 or more, a mean IoU is from 0 to 1")
+        points.append([labels, quality])
+    return sorted(points)

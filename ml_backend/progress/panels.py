@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from ..figures.data import CLASSES, data, quarantined
 from ..figures.forecast import forecast
-from ..figures.quality import QUALITY, quality
+from ..figures.quality import BASELINE, QUALITY, quality
 from ..figures.standing import STATISTICS
 from ..jobs import Jobs
 from ..jobs.errands import REST, ROLLBACK
@@ -199,6 +199,7 @@ def _quality(project: Project) -> Panel:
         project.store.current(),
         target=settings.target_mean_iou or None,
         budget=settings.label_budget or None,
+        random=project.store.figures(BASELINE).get("points"),
     )
 
 

@@ -1,0 +1,116 @@
+"""./quorum project: what a person asks for, on a real Redis and a real store."""
+
+import pytest
+
+from ml_backend.jobs import HEAVY, Jobs
+from ml_backend.manage import main
+from ml_backend.settings import Settings
+from ml_backend.store import Store
+
+OLD, CURRENT = "r0000-abcdef", "r0001-123456"
+
+
+@pytest.fixture
+def settings(redis_url, tmp_path, monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("QUORUM_")]:
+        monkeypatch.delenv(name)
+    environment = {
+        "QUORUM_REDIS_URL": redis_url,
+        "QUORUM_DATA_DIR": str(tmp_path),
+        "LABEL_STUDIO_API_KEY": "0" * 40,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Settings.from_environment(environment)
+
+
+@pytest.fixture
+def jobs(settings):
+    jobs = Jobs.connect(settings)
+    jobs.redis.flushall()
+    return jobs
+
+
+@pytest.fixture
+def store(settings, jobs):
+    store = Store(settings.store_root, 4)
+    for version in (OLD, CURRENT):
+        metadata = {
+            "version": version,
+            "published_at": "2026-01-01T00:00:00+00:00",
+            "held_out_unit": "patient",
+            "training_tasks": [1, 2, 3],
+            "evaluation_tasks": [4],
+            "quality": {"mean_iou": 0.5, "dice": 0.6, "classes": {}},
+            "stopping": {"quality": {"mean": 0.7, "lower": 0.6, "upper": 0.8, "count": 9}},
+        }
+        store.publish(version, [], metadata)
+    store.point_to(CURRENT)
+    return store
+
+
+def test_a_mistyped_number_makes_no_project(jobs, store, capsys):
+    for command in (["train"], ["annotate-rest"], ["share"], ["set", "k=4"]):
+        assert main(["99", *command]) == 1
+        assert "./quorum connect 99" in capsys.readouterr().err
+    assert jobs.projects() == [] and not jobs.state(99).waits
+
+
+def test_versions_have_the_figures_of_the_page(store, capsys):
+    assert main(["4", "versions"]) == 0
+    old, current = capsys.readouterr().out.splitlines()
+    assert current.startswith(f"* {CURRENT}") and "4 labels" in current and "0.700" in current
+    assert old.startswith(f"  {OLD}")
+
+
+def test_a_project_s_own_settings_are_kept_checked_and_unset(store, capsys):
+    assert main(["4", "set", "k=4", "paused=yes"]) == 0
+    assert store.overrides() == {"k": 4, "paused": True}
+    assert main(["4", "set", "k=0"]) == 1
+    assert "QUORUM_BATCH" in capsys.readouterr().err
+    assert main(["4", "set", "paused="]) == 0
+    assert store.overrides() == {"k": 4}
+
+
+def test_the_rest_is_asked_for_as_the_project_has_it_and_stopped(jobs, store, capsys):
+    store.keep_overrides({"rest_as": "annotations"})
+    assert main(["4", "annotate-rest"]) == 0
+    assert jobs.errands.waiting(4)["rest"]["arguments"] == ["annotations"]
+    assert main(["4", "annotate-rest", "--undo"]) == 1
+    assert "stop it first" in capsys.readouterr().err
+    assert main(["4", "annotate-rest", "--cancel"]) == 0
+    assert jobs.errands.cancelled(4, "rest")
+    assert [job.func_name.rpartition(".")[2] for job in queued(jobs)] == ["rest_job"]
+
+
+def queued(jobs):
+    from rq import Queue
+
+    return Queue(HEAVY, connection=jobs.redis).get_jobs()
+
+
+def test_a_read_only_link_is_made_and_ended(store, monkeypatch, capsys):
+    assert main(["4", "share"]) == 1
+    assert "asks nobody to sign in" in capsys.readouterr().err
+    monkeypatch.setenv("QUORUM_BASIC_AUTH_USER", "quorum")
+    monkeypatch.setenv("QUORUM_BASIC_AUTH_PASSWORD", "x" * 12)
+    assert main(["4", "share", "--days", "3"]) == 0
+    assert "/view/" in capsys.readouterr().out
+    assert main(["4", "share", "--end"]) == 0
+    assert main(["4", "share", "--days", "1000"]) == 1
+
+
+def test_a_baseline_is_read_and_a_line_that_is_none_named(store, tmp_path, capsys):
+    file = tmp_path / "random.csv"
+    file.write_text("labels,mean_iou\n200,0.7\n100,0.6\n")
+    assert main(["4", "baseline", str(file)]) == 0
+    assert store.figures("baseline") == {"points": [[100.0, 0.6], [200.0, 0.7]]}
+    for text, words in (("100,0.6\nmany,0.7", "line 2"), ("100,60", "line 1: labels are")):
+        file.write_text(text)
+        assert main(["4", "baseline", str(file)]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["4", "baseline", str(tmp_path / "none.csv")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+    assert store.figures("baseline")["points"][0] == [100.0, 0.6]
