@@ -40,6 +40,7 @@ from launcher.services import (
 )
 from launcher.up import settings_of
 from ml_backend.connect import connect_project
+from ml_backend.jobs import JobsError
 from ml_backend.label_studio import LabelStudio, LabelStudioError
 from ml_backend.masks import LabelMap
 from ml_backend.settings import Settings
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (
         ServiceError,
         LabelStudioError,
+        JobsError,
         CrowdError,
         SimulationError,
         brain.DemoDataError,

@@ -130,9 +130,18 @@ def test_secrets_are_kept_and_the_environment_s_come_first(tmp_path, monkeypatch
     assert load_secrets(tmp_path)["QUORUM_WEBHOOK_SECRET"] == "mine"
 
 
+@pytest.fixture
+def own_environment():
+    """What a command sets for itself ends with the test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.mark.parametrize("where", ["", "demo"])
 def test_a_second_command_works_with_the_settings_of_what_runs(
-    tmp_path, monkeypatch, capsys, where
+    tmp_path, own_environment, monkeypatch, capsys, where
 ):
     """Another split key, say, would export other slices as held out."""
     data = tmp_path / where
@@ -147,6 +156,6 @@ def test_a_second_command_works_with_the_settings_of_what_runs(
     told = json.loads(capsys.readouterr().out)
     assert told == {**known, "QUORUM_K": "64", "QUORUM_DATA_DIR": str(data)}
     lock.release()
-    monkeypatch.delenv("QUORUM_REDIS_URL")
+    del os.environ["QUORUM_REDIS_URL"]
     assert with_secrets("tests.launcher.told", []) == 1
     assert "./quorum up" in capsys.readouterr().err
