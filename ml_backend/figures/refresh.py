@@ -17,7 +17,7 @@ from typing import Any
 from ..gathering import read_image
 from ..label_studio import LabelStudio, LabelStudioError
 from ..settings import Settings
-from ..store import Store, StoreError
+from ..store import Store
 from ..survey import Survey
 from .data import CLASSES, areas_by_slice, class_figures
 from .ledger import Ledger
@@ -143,6 +143,3 @@ def _state_of(found: Survey, settings: Settings, current: str | None) -> str:
     }
     of = [annotated, current, settings.pseudonymous, settings.hold_drafts_back, found.overlap]
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
-
-
-__all__ = ["STANDING", "StoreError", "refresh"]

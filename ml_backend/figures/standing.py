@@ -78,10 +78,11 @@ def counts(found: Survey, auto: Collection[int] = ()) -> dict[str, int]:
         tally["waiting"] += waiting
     tally["slices"] = len(found.tasks)
     tally["evaluation"] = len(found.labelled(held_out=True))
-    return {name: int(tally[name]) for name in _COUNTS}
+    return {name: int(tally[name]) for name in COUNTS}
 
 
-_COUNTS = (
+# What counts() counts, by name.
+COUNTS = (
     "slices",
     "labelled",
     "partly",

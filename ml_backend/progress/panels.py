@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from ..figures.data import CLASSES, data, quarantined
 from ..figures.forecast import forecast
 from ..figures.quality import BASELINE, QUALITY, quality
-from ..figures.standing import STATISTICS
+from ..figures.standing import COUNTS, STATISTICS
 from ..jobs import Jobs
 from ..jobs.errands import REST, ROLLBACK
 from ..settings import Settings, SettingsError
@@ -30,17 +30,6 @@ from .workers import workers
 Panel = dict[str, Any]
 
 NOTHING: Mapping[str, Any] = {"mean": None, "low": None, "high": None}
-_COUNTS = (
-    "slices",
-    "labelled",
-    "partly",
-    "pool",
-    "held_out",
-    "evaluation",
-    "skipped",
-    "auto",
-    "waiting",
-)
 _NEXT = (
     "task",
     "address",
@@ -111,7 +100,7 @@ def now(project: Project) -> Panel:
         "title": standing.get("title"),
         "address": project.address,
         "updated_at": standing.get("updated_at"),
-        "counts": {name: counts.get(name) for name in _COUNTS},
+        "counts": {name: counts.get(name) for name in COUNTS},
         "round": _round(project),
         "next": [
             {**dict.fromkeys(_NEXT), "address": _task(project, row.get("task")), **row}

@@ -7,6 +7,8 @@ from rq import SimpleWorker
 
 from ml_backend.jobs import HEAVY, QUICK, Jobs
 from ml_backend.settings import Settings
+from ml_backend.store import Store
+from tests.ml_backend.projects import Project, in_place_of_label_studio, sides
 
 
 @pytest.fixture
@@ -71,3 +73,16 @@ def waiting(jobs):
         return [job.func_name.rsplit(".", 1)[-1] for job in found]
 
     return names
+
+
+@pytest.fixture
+def store(settings):
+    return Store(settings.store_root, 1)
+
+
+@pytest.fixture
+def project(jobs, store, monkeypatch):
+    made = Project()
+    store.keep_sides(sides(made))
+    with in_place_of_label_studio(monkeypatch, made):
+        yield made

@@ -6,21 +6,6 @@ from rq.job import Job
 
 from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, errand_work
 from ml_backend.jobs.work import advance_all_job, reconcile_job
-from ml_backend.store import Store
-from tests.ml_backend.projects import Project, in_place_of_label_studio, sides
-
-
-@pytest.fixture
-def store(settings):
-    return Store(settings.store_root, 1)
-
-
-@pytest.fixture
-def project(jobs, store, monkeypatch):
-    made = Project()
-    store.keep_sides(sides(made))
-    with in_place_of_label_studio(monkeypatch, made):
-        yield made
 
 
 def two_versions(jobs, project, store, work_off):

@@ -4,21 +4,6 @@ import pytest
 
 from ml_backend.jobs import HEAVY, QUICK
 from ml_backend.jobs.work import advance_all_job, reconcile_job
-from ml_backend.store import Store
-from tests.ml_backend.projects import Project, in_place_of_label_studio, sides
-
-
-@pytest.fixture
-def store(settings):
-    return Store(settings.store_root, 1)
-
-
-@pytest.fixture
-def project(jobs, store, monkeypatch):
-    made = Project()
-    store.keep_sides(sides(made))
-    with in_place_of_label_studio(monkeypatch, made):
-        yield made
 
 
 def label(project, indices):
