@@ -7,6 +7,8 @@ and PNG encoding alone, in one process, with the importer's own encoder.
 
 "1 core" means that all processes of a row, the one that reads and writes among them, are bound to
 one core: else an importer with one worker would use two, and a second worker would gain nothing.
+What a second core is worth is the machine's own: two importers that know nothing of each other,
+a core and half of the files each, show it, and two workers of one importer are to gain as much.
 """
 
 from __future__ import annotations
@@ -121,31 +123,74 @@ def floor_in(processes: int, source: Path, out: Path) -> float:
         return sum(float(process.communicate()[0]) for process in running)
 
 
-def ours(
-    source: Path, short: Path, scratch: Path, options: Sequence[str], workers: int = 1
-) -> float:
-    """Slices a second of the importer with as many workers on as many cores, of what the long
-    import has more than the short one.
-    """
+def _import(
+    folder: Path, scratch: Path, core: Sequence[int], options: Sequence[str], workers: int
+) -> subprocess.Popen[str]:
+    """The importer over a folder, bound to these cores."""
+    out = scratch / f"out-{folder.name}"
+    shutil.rmtree(out, ignore_errors=True)
+    copies = scratch / f"copies-{folder.name}"
+    shutil.rmtree(copies, ignore_errors=True)
+    command = [sys.executable, "-m", "importer", "import", str(folder), "--json"]
+    command += ["--out", str(out), "--key", str(scratch / "key"), "--workers", str(workers)]
+    command += [option.replace("COPIES", str(copies)) for option in options]
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, core)
+    try:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+    finally:
+        os.sched_setaffinity(0, allowed)
 
-    def seconds(folder: Path) -> float:
-        out = scratch / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(scratch / "copies", ignore_errors=True)
-        command = [sys.executable, "-m", "importer", "import", str(folder), "--json"]
-        command += ["--out", str(out), "--key", str(scratch / "key"), *options]
-        command += ["--workers", str(workers)]
-        with cores(workers):
-            started = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            took = time.perf_counter() - started
-        report = json.loads(done.stdout)
+
+def _seconds(
+    folders: Sequence[Path], scratch: Path, options: Sequence[str], workers: int
+) -> float:
+    """Until importers that start together, one a folder, are done; each has `workers` cores."""
+    allowed = sorted(os.sched_getaffinity(0))
+    started = time.perf_counter()
+    running = [
+        _import(folder, scratch, allowed[number * workers :][:workers] or allowed, options, workers)
+        for number, folder in enumerate(folders)
+    ]
+    reports = [json.loads(process.communicate()[0]) for process in running]
+    took = time.perf_counter() - started
+    for folder, report in zip(folders, reports, strict=True):
         if report["imported"] != len(list(folder.iterdir())):
             raise RuntimeError(f"only {report['imported']} slices came in")
-        return took
+    return took
+
+
+def ours(
+    source: Path,
+    short: Path,
+    scratch: Path,
+    options: Sequence[str],
+    workers: int = 1,
+    importers: int = 1,
+) -> float:
+    """Slices a second of the importer with as many workers on as many cores, of what the long
+    import has more than the short one; of several importers together, each at a part of the files.
+    """
+
+    def parts(folder: Path) -> list[Path]:
+        if importers == 1:
+            return [folder]
+        listed = sorted(folder.iterdir())
+        made = [scratch / f"{folder.name}-{number}" for number in range(importers)]
+        for number, part in enumerate(made):
+            if not part.exists():
+                part.mkdir()
+                for file in listed[number::importers]:
+                    os.link(file, part / file.name)
+        return made
 
     more = len(list(source.iterdir())) - len(list(short.iterdir()))
-    return more / (seconds(source) - seconds(short))
+    return more / (
+        _seconds(parts(source), scratch, options, workers)
+        - _seconds(parts(short), scratch, options, workers)
+    )
 
 
 def peer(source: Path, scratch: Path, environments: Path) -> float:
@@ -182,16 +227,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 os.link(file, part / file.name)
         (scratch / "floor").mkdir()
         off = ["--burned-in", "off"]
-        copies = ["--dicom-out", str(scratch / "copies")]
+        copies = ["--dicom-out", "COPIES"]
 
-        def importing(*options: str, workers: int = 1) -> Callable[[], float]:
-            return lambda: ours(source, short, scratch, options, workers)
+        def importing(*options: str, workers: int = 1, importers: int = 1) -> Callable[[], float]:
+            return lambda: ours(source, short, scratch, options, workers, importers)
 
         rows: dict[str, Callable[[], float]] = {
             _FLOOR: lambda: floor_in(1, source, scratch / "floor"),
             "the same in 2 processes, 2 cores": lambda: floor_in(2, source, scratch / "floor"),
             "importer, 1 core": importing(),
             "importer, 2 cores": importing(workers=2),
+            "two importers side by side, 2 cores": importing(importers=2),
             "importer, 1 core, text in pixels not looked for": importing(*off),
             "importer, 2 cores, text in pixels not looked for": importing(*off, workers=2),
             "importer, 1 core, with DICOM copies": importing(*copies),
@@ -208,6 +254,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("| | slices/s | of the floor | of the same on 1 core |\n|---|---|---|---|")
     for name, rates in measured.items():
         alone = measured.get(name.replace("2 cores", "1 core"), bottom)
+        if name.startswith("two importers"):
+            alone = measured["importer, 1 core"]
         gain = f"{_ratio(rates, alone):.2f}" if "2 cores" in name else "–"
         print(f"| {name} | {statistics.median(rates):.0f} | {_ratio(rates, bottom):.2f} | {gain} |")
     if arguments.json:

@@ -23,6 +23,8 @@ usage: ./quorum COMMAND [options]
   up              start the backend for your own Label Studio
                   (LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY)
   connect ID      connect a Label Studio project to the running backend
+  disconnect ID   undo it: backend, webhook and order are taken off; labels and versions stay
+  check [ID]      test what a deployment needs, and say what to do about each failing line
   project ID      status, train, cancel, versions, rollback, annotate-rest, share, …
   import SOURCE   de-identify DICOM; write PNGs and tasks, or send them to a project
   receive         let a PACS push DICOM (C-STORE), and import it as it comes
@@ -31,9 +33,12 @@ usage: ./quorum COMMAND [options]
   rotate-key      replace the hospital's key
   export ID       write a project's slices and masks as a data set
   return EXPORT   bring an export's masks back onto the original DICOM, in the hospital
+  backup FILE     write versions, secrets, key and vault into one archive
+  restore FILE    bring an archive back, checked before anything is written
   bench NAME      measure what the documentation claims:
                   active-learning, import, privacy, burned-in, fuzz,
-                  campaign, growth, crowd, storm, faults, page
+                  campaign, growth, crowd, storm, faults, page,
+                  training, scoring, latency, brush, gather, round
   test            set up what the tests need, and run them all
   COMMAND --help  a command's options
 """
@@ -91,6 +96,21 @@ def _with_secrets(module: str) -> Callable[[Sequence[str]], int]:
     return run
 
 
+def _check(arguments: Sequence[str]) -> int:
+    from .up import with_secrets
+
+    return with_secrets("ml_backend.check", arguments, backend=False)
+
+
+def _backup(command: str) -> Callable[[Sequence[str]], int]:
+    def run(arguments: Sequence[str]) -> int:
+        from .backup import COMMANDS
+
+        return COMMANDS[command](arguments)
+
+    return run
+
+
 def _export(arguments: Sequence[str]) -> int:
     from .up import with_secrets
 
@@ -143,21 +163,31 @@ _BENCHES = {
     "storm": "bench.storm",
     "faults": "bench.faults",
     "page": "bench.page",
+    "training": "bench.training",
+    "scoring": "bench.scoring",
+    "latency": "bench.latency",
+    "brush": "bench.brush",
+    "gather": "bench.gather",
+    "round": "bench.round",
 }
 
 # Those that start a Label Studio of their own.
-_LIVE_BENCHES = (["crowd"], ["storm"], ["faults"])
+_LIVE_BENCHES = (["crowd"], ["storm"], ["faults"], ["gather"], ["round"])
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "up": _up,
     "connect": _with_secrets("ml_backend.connect"),
+    "disconnect": _with_secrets("ml_backend.disconnect"),
+    "check": _check,
     "project": _with_secrets("ml_backend.manage"),
     **{
         command: _importer(command)
         for command in ("import", "receive", "release", "reveal", "rotate-key", "return")
     },
     "export": _export,
+    "backup": _backup("backup"),
+    "restore": _backup("restore"),
     "bench": _bench,
     "test": _test,
 }

@@ -48,6 +48,15 @@ class Settings:
         "", "QUORUM_WEBHOOK_SECRET", "value of the X-Quorum-Secret header on webhooks"
     )
 
+    image_hosts: str = _setting(
+        "",
+        "QUORUM_IMAGE_HOSTS",
+        "hosts beside Label Studio that images may come from, as its object store; comma-separated",
+    )
+    log_format: str = _setting(
+        "text", "QUORUM_LOG_FORMAT", "log lines as text, or as json: one object a line"
+    )
+
     # Two-stage selection.
     K: int = _setting(
         48, "QUORUM_K", "slices kept by uncertainty in the first stage, half the pool at most"
@@ -204,6 +213,7 @@ class Settings:
             "rest_as",
             "predictions or annotations",
         )
+        require(self.log_format in ("text", "json"), "log_format", "text or json")
         require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
         require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
         require(self.start in ("scratch", "encoder"), "start", "scratch or encoder")
