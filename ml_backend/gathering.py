@@ -14,13 +14,15 @@ import numpy.typing as npt
 
 from .images import ImageError
 from .images import read_image as decode_image
+from .label_cache import Drawn, LabelCache, Slice
 from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
 from .masks import BrushConfig
 from .survey import unit_of
-from .targets import Target, target_of
+from .targets import Target, target_of_masks
 
 Grey = npt.NDArray[np.uint8]
 
+_CHUNK = 50  # tasks whose annotations are in memory at once, as Label Studio wrote them
 _TROUBLE = frozenset({401, 403, 429, 502, 503, 504})
 
 
@@ -37,7 +39,8 @@ def read_image(label_studio: LabelStudio, task: Task, config: BrushConfig) -> Gr
     url = task.data.get(config.image_key)
     if not isinstance(url, str) or not url:
         raise ImageError(f"the task has no image under '{config.image_key}' in its data")
-    return decode_image(label_studio.image(url))
+    # A task that Label Studio has not stored yet has no number (predict).
+    return decode_image(label_studio.image(url, task.id if task.id > 0 else None))
 
 
 def read_images(
@@ -82,29 +85,26 @@ def gather(
     consensus: str = "majority",
     weights: Mapping[int, float] | None = None,
     leave_out: Callable[[Annotation], bool] = lambda annotation: False,
+    cache: LabelCache | None = None,
 ) -> LabelledSet:
     """Read annotations and images of labelled tasks; several masks of a task become one.
 
     `consensus` is "majority" or "staple"; `weights` count an annotator's mask for less. What
-    `leave_out` says yes to is no label, such as a mask that no person has seen.
+    `leave_out` says yes to is no label, such as a mask that no person has seen. What the `cache`
+    holds of tasks that have not changed is not read again.
     """
-    by_task: dict[int, list[Annotation]] = defaultdict(list)
-    for annotation in label_studio.annotations(project_id, [task.id for task in tasks]):
-        if not leave_out(annotation):
-            by_task[annotation.task_id].append(annotation)
-    annotated = [task for task in tasks if task.id in by_task]
     ids: list[int] = []
     images: list[Grey] = []
     groups: list[str] = []
     targets: dict[int, Target] = {}
-    for task, image in read_images(label_studio, annotated, config, problems):
-        target, complaints = target_of(
-            by_task[task.id], config, *image.shape[:2], consensus=consensus, weights=weights
+    for task, found in _slices(label_studio, project_id, tasks, config, problems, cache, leave_out):
+        target, complaints = target_of_masks(
+            found.drawn, Drawn.mask, len(config.labels) + 1, consensus=consensus, weights=weights
         )
         problems += [Problem(task.id, complaint) for complaint in complaints]
         if target is not None:
             ids.append(task.id)
-            images.append(image)
+            images.append(found.image)
             targets[task.id] = target
             groups.append(unit_of(task).name)
     used = sorted(pair for target in targets.values() for pair in target.used)
@@ -112,6 +112,53 @@ def gather(
     decided = [consensus, used, weighed] if weighed else [consensus, used]
     maps = [targets[task_id].label_map for task_id in ids]
     return LabelledSet(ids, images, maps, groups, fingerprint(decided), targets)
+
+
+def _slices(
+    label_studio: LabelStudio,
+    project_id: int,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+    cache: LabelCache | None,
+    leave_out: Callable[[Annotation], bool],
+) -> Iterator[tuple[Task, Slice]]:
+    """Labelled tasks as arrays, in their order; those left without an annotation are no labels."""
+    for start in range(0, len(tasks), _CHUNK):
+        part = tasks[start : start + _CHUNK]
+        known = {task.id: kept for task in part if cache and (kept := cache.get(task, config))}
+        unknown = [task for task in part if task.id not in known]
+        for task, found in _read(label_studio, project_id, unknown, config, problems, leave_out):
+            known[task.id] = found
+            if cache:
+                cache.keep(task, config, found)
+        for task in part:
+            if task.id not in known:
+                continue
+            image, drawn = known[task.id].image, known[task.id].drawn
+            people = [each for each in drawn if not leave_out(each.annotation)]
+            if people:
+                yield task, Slice(image, people)
+
+
+def _read(
+    label_studio: LabelStudio,
+    project_id: int,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+    leave_out: Callable[[Annotation], bool],
+) -> Iterator[tuple[Task, Slice]]:
+    if not tasks:
+        return
+    by_task: dict[int, list[Annotation]] = defaultdict(list)
+    for annotation in label_studio.annotations(project_id, [task.id for task in tasks]):
+        by_task[annotation.task_id].append(annotation)
+    wanted = [task for task in tasks if not all(map(leave_out, by_task[task.id]))]
+    for task, image in read_images(label_studio, wanted, config, problems):
+        height, width = image.shape[:2]
+        drawn = [Drawn.of(each, config, height, width) for each in by_task.pop(task.id)]
+        yield task, Slice(image, drawn)
 
 
 def fingerprint(value: Any) -> str:

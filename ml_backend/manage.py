@@ -147,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="quorum project", description="See to one project's rounds."
     )
     parser.add_argument("project", type=int, help="the project's number, as in its address")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="quorum project ID"
+    )
     for name, about in (
         ("status", "how the running round stands, or how the last one ended"),
         ("train", "start a round now, whatever the number of new labels"),

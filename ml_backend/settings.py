@@ -41,17 +41,19 @@ class Settings:
         20, "QUORUM_KEEP_VERSIONS", "versions kept in the store, the current one among them; 0: all"
     )
 
-    # Who may call the backend. Empty means "not asked for"; ./quorum always sets them.
+    # Who may call the backend. It does not start without them; ./quorum up makes them.
     basic_auth_user: str = _setting("", "QUORUM_BASIC_AUTH_USER", "user for setup and predict")
     basic_auth_password: str = _setting("", "QUORUM_BASIC_AUTH_PASSWORD", "its password")
     webhook_secret: str = _setting(
         "", "QUORUM_WEBHOOK_SECRET", "value of the X-Quorum-Secret header on webhooks"
     )
 
+    # What it fetches, and how it logs.
     image_hosts: str = _setting(
         "",
         "QUORUM_IMAGE_HOSTS",
-        "hosts beside Label Studio that images may come from, as its object store; comma-separated",
+        "hosts beside Label Studio that images may come from: HOST:PORT, comma-separated; "
+        "private:HOST:PORT if the name leads into your own network",
     )
     log_format: str = _setting(
         "text", "QUORUM_LOG_FORMAT", "log lines as text, or as json: one object a line"
@@ -175,6 +177,11 @@ class Settings:
     reconcile_s: float = _setting(
         60.0, "QUORUM_RECONCILE_S", "how often lost webhooks are looked for"
     )
+    cache_mib: int = _setting(
+        4096,
+        "QUORUM_CACHE_MIB",
+        "labelled slices kept decoded on this machine, so rounds read new labels only; 0: none",
+    )
     heartbeat_s: float = _setting(
         10.0, "QUORUM_HEARTBEAT_S", "a worker silent for three of these has died: its step moves on"
     )
@@ -200,6 +207,7 @@ class Settings:
         require(self.shard_slices >= 1, "shard_slices", "at least 1")
         require(self.attempts >= 1, "attempts", "at least 1")
         require(self.round_after_s >= 0, "round_after_s", "0 s or more")
+        require(self.cache_mib >= 0, "cache_mib", "0 or more")
         require(self.heartbeat_s >= 1, "heartbeat_s", "at least 1 s")
         require(self.reconcile_s >= 1, "reconcile_s", "at least 1 s")
         require(0 <= self.adjudicate_above <= 1, "adjudicate_above", "between 0 and 1")
@@ -213,6 +221,12 @@ class Settings:
             "rest_as",
             "predictions or annotations",
         )
+        from .label_studio.hosts import listed_hosts
+
+        try:
+            listed_hosts(self.image_hosts)
+        except ValueError as error:
+            raise SettingsError(f"{variable_of('image_hosts')}: {error}") from None
         require(self.log_format in ("text", "json"), "log_format", "text or json")
         require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
         require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
@@ -269,6 +283,12 @@ class Settings:
                 raise SettingsError(
                     f"{name} cannot be set for one project: {', '.join(PROJECT_SETTINGS)} can"
                 )
+        network = overrides.get("network")
+        if is_own_network(network) and network != self.network:
+            raise SettingsError(
+                "a network of your own is code, which only the deployment may name: set "
+                "QUORUM_NETWORK"
+            )
         return replace(self, **overrides)
 
     @classmethod
@@ -337,6 +357,11 @@ PROJECT_SETTINGS = (
     "members",
     *TRAINING_SETTINGS,
 )
+
+
+def is_own_network(name: object) -> bool:
+    """Whether it is package.module:Class, which is imported, rather than one that comes along."""
+    return isinstance(name, str) and ":" in name and not name.startswith("monai:")
 
 
 def parse_setting(name: str, text: str) -> Any:

@@ -5,10 +5,10 @@ Skipped annotations and drafts never come here: the round reads submitted ones a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class Submitted(Protocol):
-    """What is read of an annotation; ml_backend.label_studio.Annotation is one."""
+    """What is read of an annotation, beside its mask."""
 
     @property
     def id(self) -> int: ...
@@ -31,8 +31,16 @@ class Submitted(Protocol):
     def updated_at(self) -> str: ...  # ISO 8601
     @property
     def ground_truth(self) -> bool: ...
+
+
+class Encoded(Submitted, Protocol):
+    """One with its regions; ml_backend.label_studio.Annotation is one."""
+
     @property
     def regions(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+Read = TypeVar("Read", bound=Submitted)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Target:
 
 
 def target_of(
-    annotations: Sequence[Submitted],
+    annotations: Sequence[Encoded],
     config: BrushConfig,
     height: int,
     width: int,
@@ -57,8 +65,28 @@ def target_of(
     consensus: str = "majority",
     weights: Mapping[int, float] | None = None,
 ) -> tuple[Target | None, list[str]]:
+    """A task's target from annotations with their regions, as target_of_masks() makes it."""
+    return target_of_masks(
+        annotations,
+        lambda annotation: to_label_map(annotation.regions, config, height, width),
+        len(config.labels) + 1,
+        consensus=consensus,
+        weights=weights,
+    )
+
+
+def target_of_masks(
+    annotations: Sequence[Read],
+    mask_of: Callable[[Read], LabelMap],
+    classes: int,
+    *,
+    consensus: str = "majority",
+    weights: Mapping[int, float] | None = None,
+) -> tuple[Target | None, list[str]]:
     """A task's target, and complaints for people about its annotations.
 
+    `mask_of` gives an annotation's label map (H, W), or raises MaskError saying why it cannot be
+    used; `classes` counts the background.
     A ground truth alone is the target, of several the newest. Else each annotator's newest
     annotation counts once, and `consensus`, "majority" or "staple", makes one of them; `weights`
     are by annotator, 1 for who is not named. Who weighs 0 counts neither in the label map nor in
@@ -72,18 +100,17 @@ def target_of(
     complaints: list[str] = []
     decoded: dict[int, LabelMap | None] = {}
 
-    def usable(annotation: Submitted) -> bool:
+    def usable(annotation: Read) -> bool:
         if annotation.id not in decoded:
             try:
-                regions = annotation.regions
-                decoded[annotation.id] = to_label_map(regions, config, height, width)
+                decoded[annotation.id] = mask_of(annotation)
             except MaskError as error:
                 decoded[annotation.id] = None
                 complaints.append(f"annotation {annotation.id} is left out: {error}")
         return decoded[annotation.id] is not None
 
-    newest: dict[int, Submitted] = {}
-    truths: list[Submitted] = []
+    newest: dict[int, Read] = {}
+    truths: list[Read] = []
     for annotation in sorted(annotations, key=_age, reverse=True):
         who = annotation.annotator or -annotation.id
         if annotation.ground_truth and usable(annotation):
@@ -117,7 +144,7 @@ def target_of(
         combine(label_maps, [weight[who] for who in who_counts]),
         [(newest[who].id, newest[who].updated_at) for who in who_counts],
         by_annotator,
-        disagreement(label_maps, len(config.labels) + 1),
+        disagreement(label_maps, classes),
     ), complaints
 
 

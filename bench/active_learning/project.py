@@ -104,7 +104,7 @@ class InMemoryProject(LabelStudio):
             if task_id in self._annotated:
                 yield Annotation(task_id, task_id, _NO_TIME, 1, self._annotated[task_id])
 
-    def image(self, url: str) -> bytes:
+    def image(self, url: str, task_id: int | None = None) -> bytes:
         return self.data.slices[int(url.removeprefix("memory://"))].content
 
     def push_predictions(

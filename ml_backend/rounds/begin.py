@@ -11,6 +11,7 @@ from typing import Any
 from ..auto_annotations import figures_of, is_unseen
 from ..committees import recipe, training_settings
 from ..gathering import LabelledSet, Problem, fingerprint, gather, read_images
+from ..label_cache import LabelCache
 from ..label_studio import Task
 from ..learning.geometry import thumbnails
 from ..learning.self_supervision import describe, train_encoder
@@ -37,7 +38,7 @@ def begin(context: Context, force: bool = False, anew: bool | None = None) -> st
     `force` does unless it is told otherwise. Raises LabelStudioError, MaskError, StoreError, or
     RoundError if training is forced without any label.
     """
-    gathered_at = _now()
+    settings, gathered_at = context.settings, _now()
     context.progress("gather", 0, 0)
     if not (force if anew is None else anew):
         refuse_lost_store(context)
@@ -46,7 +47,16 @@ def begin(context: Context, force: bool = False, anew: bool | None = None) -> st
     if not found.tasks:
         return None
     problems: list[Problem] = []
-    training, evaluation = (_labelled(context, found, side, problems) for side in (False, True))
+    cache = LabelCache(
+        settings.data_dir / "cache",
+        settings.label_studio_url,
+        context.project_id,
+        settings.cache_mib * 2**20,
+    )
+    cache.forget_others([task.id for task in found.tasks if task.annotations])
+    training, evaluation = (
+        _labelled(context, found, side, problems, cache) for side in (False, True)
+    )
     about = {
         "gathered_at": gathered_at,
         "labels": list(found.config.labels),
@@ -64,7 +74,7 @@ def begin(context: Context, force: bool = False, anew: bool | None = None) -> st
 
 
 def _labelled(
-    context: Context, found: Survey, held_out: bool, problems: list[Problem]
+    context: Context, found: Survey, held_out: bool, problems: list[Problem], cache: LabelCache
 ) -> LabelledSet:
     settings, store = context.settings, context.store
     current = store.current()
@@ -80,6 +90,7 @@ def _labelled(
         {int(reader): float(weight) for reader, weight in weighed.items()},
         # A committee that learnt from its own masks would only grow surer of its mistakes.
         leave_out=partial(is_unseen, figures_of(store)),
+        cache=cache,
     )
 
 

@@ -1,0 +1,192 @@
+"""Slices and masks of labelled tasks as arrays, kept on this machine between rounds.
+
+A round reads every label; most of them are those of the round before. Label Studio's answer, the
+brush code and the picture are decoded once, and again only when Task.changed, the picture's address
+or the label config differ. What is kept can be lost at any time: it is then read anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from .label_studio import Annotation, Task
+from .masks import BrushConfig, LabelMap, MaskError, to_label_map
+from .store import StoreError
+from .store.folder import FolderObjects
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An annotation whose mask is decoded; of its regions all but the drawing itself is left."""
+
+    annotation: Annotation
+    label_map: LabelMap | None  # (H, W); None where it cannot be used
+    complaint: str = ""  # why
+
+    @classmethod
+    def of(cls, annotation: Annotation, config: BrushConfig, height: int, width: int) -> Drawn:
+        """Decode an annotation for a slice of that size in pixels."""
+        regions = [
+            {name: value for name, value in region.items() if name != "value"}
+            for region in annotation.regions
+        ]
+        light = replace(annotation, regions=regions)
+        try:
+            return cls(light, to_label_map(annotation.regions, config, height, width))
+        except MaskError as error:
+            return cls(light, None, str(error))
+
+    # What target_of() reads of an annotation.
+
+    @property
+    def id(self) -> int:
+        return self.annotation.id
+
+    @property
+    def annotator(self) -> int:
+        return self.annotation.annotator
+
+    @property
+    def updated_at(self) -> str:
+        return self.annotation.updated_at
+
+    @property
+    def ground_truth(self) -> bool:
+        return self.annotation.ground_truth
+
+    def mask(self) -> LabelMap:
+        """The label map. Raises MaskError if the annotation cannot be used."""
+        if self.label_map is None:
+            raise MaskError(self.complaint)
+        return self.label_map
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A labelled task as arrays."""
+
+    image: Grey  # (H, W) or (H, W, 3)
+    drawn: Sequence[Drawn]
+
+
+class LabelCache:
+    """Labelled tasks of one project below a folder; files are this user's alone.
+
+    What cannot be kept, as on a full disk, is not: whoever asks reads it from Label Studio again.
+    """
+
+    def __init__(self, folder: Path, server: str, project_id: int, limit_bytes: int) -> None:
+        """`server` is Label Studio's address: another one's task of that number is another."""
+        self._server = server
+        self._objects = FolderObjects(folder)
+        self._prefix = f"projects/{int(project_id)}/labels"
+        self._limit = limit_bytes
+        self._used: int | None = None
+        self._folder = folder
+
+    def get(self, task: Task, config: BrushConfig) -> Slice | None:
+        """A task as it was kept; None if it was not, or has changed since."""
+        if not self._limit:
+            return None
+        try:
+            content = self._objects.get(self._key(task.id))
+        except StoreError:
+            return None
+        return _read(content, self._state(task, config)) if content else None
+
+    def keep(self, task: Task, config: BrushConfig, found: Slice) -> None:
+        """Keep a task, if there is room."""
+        if not self._limit:
+            return
+        content = _written(self._state(task, config), found)
+        if self._size() + len(content) > self._limit:
+            return
+        try:
+            self._objects.put(self._key(task.id), content)
+        except StoreError as error:
+            log.warning("labels are not kept for the next round: %s", error)
+            self._limit = 0
+        else:
+            self._used = self._size() + len(content)
+
+    def forget_others(self, task_ids: Collection[int]) -> None:
+        """Remove all tasks but these."""
+        kept = {self._key(task_id) for task_id in task_ids}
+        try:
+            for key in self._objects.keys(self._prefix):
+                if key not in kept:
+                    self._objects.remove(key)
+        except StoreError as error:
+            log.warning("kept labels cannot be removed: %s", error)
+        self._used = None
+
+    def _size(self) -> int:
+        if self._used is None:
+            below = self._folder / self._prefix
+            self._used = sum(path.stat().st_size for path in below.glob("*") if path.is_file())
+        return self._used
+
+    def _key(self, task_id: int) -> str:
+        return f"{self._prefix}/{int(task_id)}.safetensors"
+
+    def _state(self, task: Task, config: BrushConfig) -> str:
+        """What must be the same for a kept slice to be the task's own."""
+        named = [config.from_name, config.to_name, list(config.labels), sorted(config.other_labels)]
+        shown = [_FORMAT, self._server, task.changed, task.data.get(config.image_key), named]
+        return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+
+
+def _written(state: str, found: Slice) -> bytes:
+    arrays: dict[str, npt.NDArray[np.uint8]] = {"image": np.ascontiguousarray(found.image)}
+    annotations = []
+    for number, drawn in enumerate(found.drawn):
+        annotations.append({**asdict(drawn.annotation), "complaint": drawn.complaint})
+        if drawn.label_map is not None:
+            # Masks shrink to a hundredth; of pictures little would be gained for much time.
+            packed = zlib.compress(np.ascontiguousarray(drawn.label_map).tobytes(), 1)
+            arrays[f"mask.{number}"] = np.frombuffer(packed, dtype=np.uint8)
+    about = json.dumps({"state": state, "annotations": annotations}).encode()
+    arrays["about"] = np.frombuffer(about, dtype=np.uint8)
+    return save(arrays)
+
+
+def _read(content: bytes, state: str) -> Slice | None:
+    try:
+        arrays = load(content)
+        about: dict[str, Any] = json.loads(arrays["about"].tobytes())
+        if about["state"] != state:
+            return None
+        image = arrays["image"]
+        drawn = []
+        for number, fields in enumerate(about["annotations"]):
+            complaint = fields.pop("complaint")
+            packed = arrays.get(f"mask.{number}")
+            mask = None if packed is None else _unpacked(packed, image.shape[:2])
+            drawn.append(Drawn(Annotation(**fields), mask, complaint))
+        return Slice(image, drawn)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, zlib.error):
+        return None  # damaged, or another format's
+
+
+def _unpacked(packed: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> LabelMap:
+    size = int(np.prod(shape))
+    stream = zlib.decompressobj()
+    found = stream.decompress(packed.tobytes(), size + 1)  # no more than the slice has pixels
+    return np.frombuffer(found, dtype=np.uint8).reshape(shape)
