@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml_backend.allocator import keep_large_blocks
 from ml_backend.committees import recipe
 from ml_backend.learning.strategies import STRATEGIES, Candidates
 from ml_backend.rounds import run_round
@@ -271,6 +272,7 @@ def run_job(plan: Plan, job: Job, out: Path, say: Callable[[str], None] = print)
 def _run_apart(plan: Plan, job: Job, out: Path) -> int:
     import torch
 
+    keep_large_blocks()
     torch.set_num_threads(1)
     return run_job(plan, job, out, _say_now)
 

@@ -24,13 +24,13 @@ class Bottleneck(nn.Module):
         inner = max(8, channels_out // 4)
         self.residual = nn.Sequential(
             nn.BatchNorm2d(channels_in),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(channels_in, inner, 1, bias=False),
             nn.BatchNorm2d(inner),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(inner),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(inner, channels_out, 1, bias=False),
         )
         same = channels_in == channels_out and stride == 1
@@ -83,7 +83,7 @@ class FCN(nn.Module):
         self.decoder = nn.ModuleList(
             nn.Sequential(
                 nn.BatchNorm2d(c),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Conv2d(c, width, 1),
                 *(nn.ConvTranspose2d(width, width, 2, stride=2) for _ in range(s)),
             )
@@ -91,11 +91,11 @@ class FCN(nn.Module):
         )
         self.join = nn.Sequential(
             nn.BatchNorm2d(width * scales),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width * scales, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
             # Together, so that weights published before there was dropout keep their names.
-            nn.Sequential(nn.ReLU(), SeededDropout(dropout, channels=True)),
+            nn.Sequential(nn.ReLU(inplace=True), SeededDropout(dropout, channels=True)),
             nn.Conv2d(width, classes, 1),
         )
 

@@ -52,8 +52,8 @@ class Committee:
         self.settings = settings
         self.in_channels = in_channels
         self._device = torch_device(settings.device)
-        self._members = [member.to(self._device).eval() for member in members]
-        if settings.passes and not dropout_layers(self._members[0]):
+        self.members = [member.to(self._device).eval() for member in members]
+        if settings.passes and not dropout_layers(self.members[0]):
             raise ValueError("dropout passes need a network with dropout: set dropout above 0")
 
     @torch.inference_mode()
@@ -66,7 +66,7 @@ class Committee:
         """
         fitting = BatchSize(batch_size, self._device, self.settings)
         dropping = self._dropping()
-        with side_by_side(self._members, self._device) as ask:
+        with side_by_side(self.members, self._device) as ask:
             yield from fitting.each(images, lambda batch: self._scored(batch, ask, dropping))
 
     def _scored(self, images: Sequence[Image], ask: Ask, dropping: nn.Module | None) -> list[Score]:
@@ -112,7 +112,7 @@ class Committee:
         """
         if not self.settings.passes:
             return None
-        network = deepcopy(self._members[0])
+        network = deepcopy(self.members[0])
         for layer in dropout_layers(network):
             layer.train()
             layer.shared = True
@@ -133,7 +133,7 @@ class Committee:
 
     def state(self) -> list[dict[str, Tensor]]:
         """Each member's tensors by name, on the CPU and contiguous, fit for safetensors."""
-        return [member_state(member) for member in self._members]
+        return [member_state(member) for member in self.members]
 
     @classmethod
     def from_state(

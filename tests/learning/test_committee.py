@@ -36,7 +36,7 @@ def dice_of(committee, images, labels):
 def probabilities(committee, images):
     x = torch.from_numpy(np.stack(images)).float()[:, None] / 255
     with torch.no_grad():
-        return torch.stack([m(x)[0].softmax(1) for m in committee._members])  # (M, N, C, S, S)
+        return torch.stack([m(x)[0].softmax(1) for m in committee.members])  # (M, N, C, S, S)
 
 
 def test_a_committee_learns_from_six_slices(committee):
@@ -68,13 +68,13 @@ def test_padding_counts_nowhere(committee):
     x = torch.zeros(1, 1, 32, 32)
     x[0, 0, :8] = torch.from_numpy(strip[::2, ::2].copy()).float() / 255
     assert whole.shares.shape == (2,)
-    variance = torch.stack([m(x)[0].softmax(1) for m in committee._members]).var(0, unbiased=False)
+    variance = torch.stack([m(x)[0].softmax(1) for m in committee.members]).var(0, unbiased=False)
     # Shrunk with and without smoothing: near, while the mean over the padding too is far.
     assert scored.uncertainty == pytest.approx(variance[0, :, :8].mean().item(), rel=0.5)
 
 
 def test_members_that_agree_are_not_uncertain(committee):
-    same = Committee([committee._members[0]] * 2, ["disc"], SMALL)
+    same = Committee([committee.members[0]] * 2, ["disc"], SMALL)
     assert all(s.uncertainty < 1e-12 and s.bald < 1e-6 for s in same.score(discs(3)[0]))
 
 
@@ -84,14 +84,14 @@ def test_dropout_passes_are_the_first_members_with_only_dropout_at_work(dropping
     first = list(dropping.score(images))
     assert all(s.mc_dropout > 0 for s in first)
     # Other members do not matter, nothing is learned from scoring, and it repeats itself.
-    alone = Committee([dropping._members[0]], ["disc"], dropping.settings)
+    alone = Committee([dropping.members[0]], ["disc"], dropping.settings)
     for a, b in zip(first, alone.score(images), strict=True):
         assert a.mc_dropout == b.mc_dropout
         assert b.uncertainty == 0
     assert all(
         torch.equal(a[n], b[n]) for a, b in zip(state, dropping.state(), strict=True) for n in a
     )
-    assert not any(m.training for member in dropping._members for m in member.modules())
+    assert not any(m.training for member in dropping.members for m in member.modules())
 
 
 def test_dropout_passes_do_not_depend_on_the_batch(dropping):
@@ -226,4 +226,4 @@ def test_what_is_lacking_is_named():
         train_committee(*discs(2), ["disc"], replace(SHORT, passes=2), seed=0)
     with pytest.raises(ValueError, match="its shape is"):
         train_committee([np.zeros((8, 8, 4), np.uint8)], [np.zeros((8, 8))], ["disc"], SMALL, 0)
-    assert not dropout_layers(train_committee(*discs(2), ["disc"], SHORT, 0)._members[0])
+    assert not dropout_layers(train_committee(*discs(2), ["disc"], SHORT, 0).members[0])

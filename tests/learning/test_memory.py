@@ -146,9 +146,9 @@ def test_pseudo_labels_are_the_same_when_memory_holds_fewer_slices(hold):
     # A network this small rarely agrees with another: one alone, sure from half on, always does.
     settings = replace(LIMITED, members=1, steps=40, learning_rate=1e-2, confidence=0.5)
     committee = train_committee(images, labels, ["disc"], settings, 1)
-    expected = pseudo_labels(committee._members, discs(9, 2)[0], 1, settings)
+    expected = pseudo_labels(committee.members, discs(9, 2)[0], 1, settings)
     hold(2)
-    found = pseudo_labels(committee._members, discs(9, 2)[0], 1, settings)
+    found = pseudo_labels(committee.members, discs(9, 2)[0], 1, settings)
     assert len(found[0]) > 0
     assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
 

@@ -47,7 +47,7 @@ def test_pseudo_labels_are_nearly_right_and_leave_padding_out():
     settings = replace(SMALL, confidence=0.6)
     committee = train_committee(*discs(6), ["disc"], settings, seed=1)
     images, labels = discs(8, seed=5)
-    squares, maps = pseudo_labels(committee._members, [*images, images[0][:20]], 1, settings)
+    squares, maps = pseudo_labels(committee.members, [*images, images[0][:20]], 1, settings)
     assert squares.shape == maps.shape and 3 <= len(squares) <= 9
     for square, found in zip(squares, maps, strict=True):
         same = [n for n, image in enumerate(images) if np.array_equal(image, square)]
@@ -57,5 +57,5 @@ def test_pseudo_labels_are_nearly_right_and_leave_padding_out():
             assert (found[sure] == labels[same[0]][sure]).mean() > 0.98
         else:
             assert (found[20:] == IGNORE).all()
-    none, _ = pseudo_labels(committee._members, [], 1, settings)
+    none, _ = pseudo_labels(committee.members, [], 1, settings)
     assert none.shape == (0, 32, 32)
