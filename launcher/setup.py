@@ -63,8 +63,9 @@ class Environment:
 QUORUM = Environment(
     ".venv",
     (
-        ("-r", "requirements.txt"),
-        ("--no-deps", "-r", "requirements-no-deps.txt"),
+        # Exact versions where they were tested; the stamp changes with the file.
+        ("-c", "constraints.txt", "-r", "requirements.txt"),
+        ("-c", "constraints.txt", "--no-deps", "-r", "requirements-no-deps.txt"),
     ),
     needs_gib=2.5,
 )

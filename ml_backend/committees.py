@@ -10,7 +10,7 @@ from typing import Any
 from .learning.committee import Committee
 from .learning.strategies import STRATEGIES
 from .learning.training import TrainingSettings, preset
-from .settings import TRAINING_SETTINGS, Settings
+from .settings import TRAINING_SETTINGS, Settings, is_own_network
 from .store import Store, StoreError
 
 
@@ -31,14 +31,21 @@ def recipe(settings: Settings, labels: tuple[str, ...]) -> dict[str, Any]:
     return {"labels": list(labels), **chosen}
 
 
-def load(store: Store, version: str, labels: tuple[str, ...], device: str) -> Committee:
+def load(
+    store: Store, version: str, labels: tuple[str, ...], device: str, own_network: str = ""
+) -> Committee:
     """A published committee on a device ("auto", "cpu", "cuda", …).
 
-    Raises StoreError if the version is damaged, has no committee, or belongs to another label
+    own_network: the deployment's QUORUM_NETWORK, the only package.module:Class that a version may
+    name: whoever can write into the store must not choose what code runs. Raises StoreError if the
+    version is damaged, has no committee, names another such class, or belongs to another label
     config: its drafts would carry the wrong names.
     """
     metadata = store.metadata(version)
-    if tuple(metadata["labels"]) != labels:
+    trained, of_labels = metadata.get("training"), metadata.get("labels")
+    if not isinstance(trained, dict) or not isinstance(of_labels, list):
+        raise StoreError(f"version {version} has damaged metadata: roll back to another")
+    if tuple(of_labels) != labels:
         raise StoreError(
             f"version {version} was trained for other labels than the project has now: "
             "start training, and it will be replaced"
@@ -46,12 +53,27 @@ def load(store: Store, version: str, labels: tuple[str, ...], device: str) -> Co
     states = store.states(version)
     if not states:
         raise StoreError(f"version {version} is an order without a committee")
+    network = trained.get("network")
+    if is_own_network(network) and network != own_network:
+        raise StoreError(
+            f"version {version} was trained with a network of your own: set QUORUM_NETWORK to its "
+            "name on this machine too, or roll back to another version"
+        )
     known = TrainingSettings.__dataclass_fields__
-    settings = TrainingSettings(
-        **{k: v for k, v in metadata["training"].items() if k in known and k != "device"},
-        device=device,
-    )
-    return Committee.from_state(states, labels, settings)
+    try:
+        settings = TrainingSettings(
+            **{k: v for k, v in trained.items() if k in known and k != "device"}, device=device
+        )
+        # A network that is as wide as nothing in the file would only be built to be refused.
+        if settings.width > max(
+            (max(t.shape, default=1) for s in states for t in s.values()), default=0
+        ):
+            raise ValueError("width")
+        return Committee.from_state(states, labels, settings)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        raise StoreError(
+            f"version {version} has weights that do not fit its network: roll back to another"
+        ) from None
 
 
 class CommitteeCache:
@@ -67,13 +89,19 @@ class CommitteeCache:
         self._lock = threading.Lock()
 
     def get(
-        self, store: Store, project_id: int, version: str, labels: tuple[str, ...], device: str
+        self,
+        store: Store,
+        project_id: int,
+        version: str,
+        labels: tuple[str, ...],
+        device: str,
+        own_network: str = "",
     ) -> Committee:
         """A committee, loaded if it is not yet. Raises StoreError as load() does."""
         key = (project_id, version, labels)
         with self._lock:
             if key not in self._loaded:
-                self._loaded[key] = load(store, version, labels, device)
+                self._loaded[key] = load(store, version, labels, device, own_network)
                 while len(self._loaded) > self._size:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(key)

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 _MAX_PIXELS = 8192 * 8192
+_MAX_SCANS = 100  # of a JPEG; each goes over all its pixels. Usual encoders make ten
+# What Pillow's readers raise, found by giving them broken files.
+_DAMAGED = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+)
 
 
 class ImageError(ValueError):
@@ -18,9 +36,13 @@ class ImageError(ValueError):
 def read_image(content: bytes) -> npt.NDArray[np.uint8]:
     """Decode PNG or JPEG bytes to (H, W) uint8 grey values, or (H, W, 3) uint8 if it has colour.
 
-    A picture whose three channels are equal is a grey one. Raises ImageError for other formats,
-    damage, or more than 8192 x 8192 pixels.
+    A picture whose three channels are equal is a grey one; of 16 bits the upper 8 count, as on the
+    browser's screen. Raises ImageError for other formats, damage, more than 8192 x 8192 pixels, or
+    text and scans that serve only to wear out whoever reads them.
     """
+    # In a JPEG's data 0xFF is followed by 0: this is the marker (ITU T.81 B.1.1.5), or a preview's.
+    if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > _MAX_SCANS:
+        raise ImageError(f"the image has more than {_MAX_SCANS} scans: save it as PNG")
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as stored:
             if stored.width * stored.height > _MAX_PIXELS:
@@ -29,10 +51,14 @@ def read_image(content: bytes) -> npt.NDArray[np.uint8]:
                 )
             # As the browser shows it, and annotators draw on it.
             image = ImageOps.exif_transpose(stored)
-            if image.mode in ("1", "L", "LA", "I", "I;16", "F"):
+            if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off
+                return (np.asarray(image) >> 8).astype(np.uint8)
+            if image.mode in ("1", "L", "LA"):
                 return np.asarray(image.convert("L"), dtype=np.uint8)
             colour = np.asarray(image.convert("RGB"), dtype=np.uint8)
             grey = (colour[..., 0] == colour[..., 1]) & (colour[..., 0] == colour[..., 2])
             return np.ascontiguousarray(colour[..., 0]) if grey.all() else colour
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+    except ImageError:
+        raise
+    except _DAMAGED:
         raise ImageError("the image is damaged, or neither PNG nor JPEG: import it again") from None

@@ -89,16 +89,27 @@ class CommitteeModel(LabelStudioMLBase):
             )
             return answers
         committee = self._cache.get(
-            self._store, self._project_id, version, config.labels, settings.device
+            self._store,
+            self._project_id,
+            version,
+            config.labels,
+            settings.device,
+            settings.network,
         )
         order = self._store.noted(version, "order")
-        asked = [Task(index, raw.get("data") or {}, False, 0, 0) for index, raw in enumerate(tasks)]
+        # A task that is not stored yet has no number: it gets one below zero, its place's.
+        numbers = [int(raw.get("id") or 0) or -place - 1 for place, raw in enumerate(tasks)]
+        places = {number: place for place, number in enumerate(numbers)}
+        asked = [
+            Task(number, tasks[place].get("data") or {}, False, 0, 0)
+            for number, place in places.items()
+        ]
         problems: list[Problem] = []
         with LabelStudio.of(settings) as server:
             read = list(read_images(server, asked, config, problems))
         for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
-            without = held_back(settings, int(tasks[task.id].get("id") or 0))
-            answers[task.id] = {
+            without = held_back(settings, max(task.id, 0))
+            answers[places[task.id]] = {
                 "result": [] if without else to_regions(scored.draft, config),
                 "score": late_score(
                     scored.uncertainty,
@@ -108,9 +119,8 @@ class CommitteeModel(LabelStudioMLBase):
                 "model_version": version,
             }
         for problem in problems:
-            log.warning(
-                "task %s has no draft: %s", tasks[problem.task_id].get("id"), problem.reason
-            )
+            number = problem.task_id if problem.task_id > 0 else None
+            log.warning("task %s has no draft: %s", number, problem.reason)
         return answers
 
     def fit(

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,9 +23,21 @@ MANIFEST = "manifest.json"
 
 _PSEUDONYM = re.compile(r"[0-9a-f]{20}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,40}")
-_MANIFEST_BYTES, _MASK_BYTES = 2**30, 2**28
+_MANIFEST_BYTES, _MASK_BYTES = 2**28, 2**28  # of a slice the manifest has about 1 KB
 _MASK_PIXELS = 2**28
 _MOST_LABELS = 254
+# What broken files make zipfile and json raise; RuntimeError for a password, and depth.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
 
 
 class ReturnError(RuntimeError):
@@ -60,7 +73,8 @@ class Export:
             entries = manifest["slices"]
             if not isinstance(entries, list):
                 raise ValueError("slices")
-        except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, RecursionError):
+        except _DAMAGED:
+            self.__exit__(None, None, None)
             raise ReturnError(
                 f"{path} is no export with masks: ./quorum export PROJECT --format png makes one"
             ) from None
@@ -137,7 +151,7 @@ def _mask(entry: Any) -> Mask | None:
         if isinstance(version, str) and _VERSION.fullmatch(version):
             known["version"] = version
         return Mask(instance, int(frame), path, known, int(task))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 

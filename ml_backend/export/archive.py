@@ -117,7 +117,7 @@ def _check(target: Path, as_zip: bool) -> None:
 def _is_export(folder: Path) -> bool:
     try:
         return "quorum" in json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

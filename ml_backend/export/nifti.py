@@ -27,6 +27,8 @@ VOLUMES = "volumes"
 Planes = Mapping[tuple[str, int], Plane]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
+# Names that Windows keeps for devices, whatever follows the first dot.
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 
 
 def write(
@@ -145,13 +147,13 @@ def _spacing(data: Mapping[str, Any]) -> tuple[float, float] | None:
 def file_stem(series: str, used: set[str]) -> str:
     """What a series' files are named after: its pseudonym, if it is a plain name; noted as used."""
     stem = series
-    if not _PLAIN_NAME.fullmatch(series):
+    if not _PLAIN_NAME.fullmatch(series) or _DEVICE.fullmatch(series):
         stem = "series-" + hashlib.sha256(series.encode()).hexdigest()[:20]
     number = 1
-    while stem in used:
+    while stem.casefold() in used:  # on some disks a and A are one file
         number += 1
         stem = f"{stem.partition('.')[0]}.{number}"
-    used.add(stem)
+    used.add(stem.casefold())
     return stem
 
 
@@ -169,7 +171,7 @@ def read_geometry(path: Path) -> Planes:
             for instance, frames in json.loads(path.read_bytes())["planes"].items()
             for frame, plane in frames.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ExportError(
             f"{path} is no file of planes: ./quorum return --format geometry makes one"
         ) from None

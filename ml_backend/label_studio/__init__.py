@@ -39,6 +39,8 @@ class LabelStudio(Writing, Rewriting, Connecting, Drafts):
             settings.label_studio_api_key,
             settings.request_timeout_s,
             settings.patience_s,
+            settings.image_hosts,
+            settings.label_studio_public_url,
         )
 
     def __enter__(self) -> LabelStudio:

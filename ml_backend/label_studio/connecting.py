@@ -1,18 +1,19 @@
-"""What is attached to a project: file storage, ML backend, webhook, and Data Manager tabs."""
+"""What Quorum attaches to a project: file storage, ML backend, webhook, Data Manager tabs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from .reading import Reading
+from .attached import BACKEND_TITLE, SECRET_HEADER, Attached, same_address
+from .probing import Probing
 from .transport import LabelStudioError
 
 # Label Studio asks the database twice for each filter of a tab, and SQLite allows about 1,000.
 MOST_IN_TAB = 500
 
 
-class Connecting(Reading):
+class Connecting(Attached, Probing):
     """The calls that attach something; a second one finds it there and renews it."""
 
     def add_local_files_storage(self, project_id: int, path: str, title: str) -> None:
@@ -29,7 +30,7 @@ class Connecting(Reading):
         body: dict[str, Any] = {
             "project": project_id,
             "url": url,
-            "title": "Quorum committee",
+            "title": BACKEND_TITLE,
             "is_interactive": False,
         }
         if user:
@@ -38,8 +39,8 @@ class Connecting(Reading):
                 "basic_auth_user": user,
                 "basic_auth_pass": password,
             }
-        for backend in self._json("GET", "/api/ml/", params={"project": project_id}):
-            if str(backend["url"]).rstrip("/") == url.rstrip("/"):
+        for backend in self.backends(project_id):
+            if same_address(backend["url"], [url]):
                 self._call("PATCH", f"/api/ml/{backend['id']}", json=body, repeatable=True)
                 return
         self._call("POST", "/api/ml/", json=body)
@@ -56,10 +57,9 @@ class Connecting(Reading):
             "send_payload": True,
             "send_for_all_actions": True,
             "is_active": True,
-            "headers": {"X-Quorum-Secret": secret} if secret else {},
+            "headers": {SECRET_HEADER: secret} if secret else {},
         }
-        hooks = self._json("GET", "/api/webhooks/", params={"project": project_id})
-        same = [hook for hook in hooks if str(hook["url"]).rstrip("/") == url.rstrip("/")]
+        same = [hook for hook in self.webhooks(project_id) if same_address(hook["url"], [url])]
         if same:
             path = f"/api/webhooks/{same[0]['id']}/"
             self._call("PATCH", path, json=body, repeatable=True)

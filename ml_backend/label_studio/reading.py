@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
-
-import httpx
 
 from .listing import Listing
-from .transport import LabelStudioError
+from .pictures import Pictures
 
 _EXPORT_CHUNK = 50  # annotated tasks in one export request: full masks are large
-_MAX_IMAGE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Annotation:
     edited_by: int | None = None
 
 
-class Reading(Listing):
+class Reading(Listing, Pictures):
     """The calls that change nothing; each is tried again while Label Studio is busy."""
 
     def whoami(self) -> str:
@@ -91,37 +87,6 @@ class Reading(Listing):
                 for raw in task["annotations"]:
                     if not raw.get("was_cancelled"):
                         yield _annotation(int(task["id"]), raw)
-
-    def image(self, url: str) -> bytes:
-        """The bytes of a task's image, which must be served by this Label Studio.
-
-        Raises LabelStudioError if it is gone, too large, or on another host.
-        """
-        target = urljoin(self.url + "/", url)
-        if urlsplit(target)[:2] != urlsplit(self.url)[:2]:
-            # Neither the token nor a request goes to a host that only a task's data names.
-            raise LabelStudioError(
-                "the image is not served by Label Studio: import it there "
-                "(./quorum import), or add its storage to the project"
-            )
-
-        def read() -> httpx.Response:
-            content = bytearray()
-            with self._http.stream("GET", target) as streamed:
-                for piece in streamed.iter_bytes():
-                    content += piece
-                    if len(content) > _MAX_IMAGE_BYTES:
-                        raise LabelStudioError("the image is larger than 256 MiB")
-            return httpx.Response(streamed.status_code, content=bytes(content))
-
-        response = self._patiently(read, may_repeat=True)
-        if response.status_code != 200:
-            raise LabelStudioError(
-                f"the image is gone or refused (HTTP {response.status_code}): "
-                "import the slice again, or delete the task",
-                response.status_code,
-            )
-        return response.content
 
 
 def _annotation(task_id: int, raw: Mapping[str, Any]) -> Annotation:

@@ -10,35 +10,26 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
-_Answer = TypeVar("_Answer")
+from .errors import LabelStudioDown, LabelStudioError
+
+__all__ = ["BUSY", "LabelStudioDown", "LabelStudioError", "TokenAuth", "Transport"]
+
 # What a proxy or a busy Label Studio answers when the same call may well succeed a moment later.
-_BUSY = frozenset({429, 502, 503, 504})
+BUSY = frozenset({429, 502, 503, 504})
 # SQLite, which Label Studio uses by default, gives up on a lock after 5 s.
 _LOCKED = "database is locked"
 _FIRST_PAUSE_S = 0.3
 _PATIENCE_S = 10.0
 
 
-class LabelStudioError(RuntimeError):
-    """Label Studio is down, refuses, or lacks what was asked; the message names the remedy."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class LabelStudioDown(LabelStudioError):
-    """Label Studio does not answer at all: no task is to blame."""
-
-
 class TokenAuth(httpx.Auth):
     """Adds the Authorization header; renews a personal access token's bearer when it expires."""
 
-    requires_response_body = True
+    # Not requires_response_body, which would take all of an image into memory, however large.
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url
@@ -59,6 +50,7 @@ class TokenAuth(httpx.Auth):
         renewed = yield httpx.Request(
             "POST", f"{self._url}/api/token/refresh/", json={"refresh": self._api_key}
         )
+        renewed.read()
         if renewed.is_success:
             self._bearer = str(renewed.json()["access"])
         # With an expired token the request goes out without a bearer, and its 401 tells.
@@ -79,18 +71,25 @@ class Transport:
         api_key: str,
         timeout_s: float = 60.0,
         patience_s: float = _PATIENCE_S,
+        image_hosts: str = "",
+        public_url: str = "",
     ) -> None:
+        """image_hosts, public_url: as the settings of these names, for images (see pictures)."""
         self.url = url.rstrip("/")
         if not api_key:
             raise LabelStudioError(
                 "no Label Studio token is set: copy one from Account & Settings > Access Token "
                 "(or Personal Access Token) and set LABEL_STUDIO_API_KEY"
             )
+        self._timeout_s = timeout_s
         self._patience_s = patience_s
+        self._image_hosts = image_hosts
+        self._public_url = public_url
+        self._auth = TokenAuth(self.url, api_key)
         # Redirects are not followed: they could carry the token to another host.
         self._http = httpx.Client(
             base_url=self.url,
-            auth=TokenAuth(self.url, api_key),
+            auth=self._auth,
             timeout=timeout_s,
             trust_env=False,
         )
@@ -135,8 +134,14 @@ class Transport:
             )
         return response
 
-    def _patiently(self, call: Callable[[], httpx.Response], may_repeat: bool) -> httpx.Response:
-        """Call, and call again while that may help. Raises LabelStudioDown."""
+    def _patiently(
+        self,
+        call: Callable[[], httpx.Response],
+        may_repeat: bool,
+        down: Callable[[Exception], LabelStudioError] | None = None,
+    ) -> httpx.Response:
+        """Call, and call again while that may help. Raises what `down` makes: LabelStudioDown."""
+        down = down or self._down
         until = time.monotonic() + self._patience_s
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -152,11 +157,11 @@ class Transport:
                 # Where no connection came about, nothing was sent.
                 never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
                 if not (may_repeat or never_sent) or isinstance(error, httpx.InvalidURL):
-                    raise self._down(error) from None
+                    raise down(error) from None
                 failure = error
             if time.monotonic() + pause_s > until:
                 if failure is not None:
-                    raise self._down(failure) from None
+                    raise down(failure) from None
                 return response
             # Many clients that were cut off together must not come back together.
             time.sleep(pause_s * random.uniform(0.75, 1.0))
@@ -171,7 +176,7 @@ class Transport:
 
 
 def _is_busy(response: httpx.Response) -> bool:
-    if response.status_code in _BUSY:
+    if response.status_code in BUSY:
         return True
     return response.status_code == 500 and _LOCKED in response.text
 

@@ -52,7 +52,13 @@ class Crew:
             raise RestError("there is no committee yet: label the first slices and train")
         project = context.label_studio.project(context.project_id)
         config = BrushConfig.parse(str(project["label_config"]))
-        committee = load(context.store, version, config.labels, context.settings.device)
+        committee = load(
+            context.store,
+            version,
+            config.labels,
+            context.settings.device,
+            context.settings.network,
+        )
         order = context.store.noted(version, "order")
         return cls(version, committee, config, order.get("quantiles", []))
 

@@ -44,7 +44,7 @@ def to_value(content: bytes) -> Any:
     """The value that from_value() was given. Raises ArtefactError if the content is damaged."""
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ArtefactError("an artefact of the round is damaged") from None
 
 
@@ -63,6 +63,8 @@ def from_labelled(labelled: LabelledSet) -> bytes:
 def to_labelled(content: bytes) -> LabelledSet:
     """The labelled set that from_labelled() was given. Raises ArtefactError if it is damaged."""
     arrays = to_arrays(content)
+    if not {"about", "task_ids"} <= arrays.keys():
+        raise ArtefactError("an artefact of the round is damaged")
     about = to_value(arrays["about"].tobytes())
     ids = [int(task_id) for task_id in arrays["task_ids"]]
     count = range(len(ids))

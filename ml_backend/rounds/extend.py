@@ -77,7 +77,9 @@ def _push(
     scores = {task.id: 1.0 for task in tasks}
     drafts = {}
     if context.store.metadata(version)["training"]:
-        committee = load(context.store, version, found.config.labels, settings.device)
+        committee = load(
+            context.store, version, found.config.labels, settings.device, settings.network
+        )
         problems: list[Problem] = []
         wanted = [task for task in tasks if drafted is None or task.id in drafted]
         pool = score_pool(

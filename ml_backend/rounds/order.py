@@ -45,7 +45,13 @@ _CATCHING_UP = 3  # tasks may be imported while others are caught up with
 def score(context: Context, gathered: Gathered, index: int) -> None:
     """Score one shard of the pool; drafts are kept beside the scores."""
     work = context.store.work(gathered.version)
-    committee = load(context.store, gathered.version, gathered.labels, context.settings.device)
+    committee = load(
+        context.store,
+        gathered.version,
+        gathered.labels,
+        context.settings.device,
+        context.settings.network,
+    )
     problems: list[Problem] = []
     pool = score_pool(
         context.label_studio,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .names import checked_name
-from .objects import Objects
+from .objects import Objects, loaded_json
 
 
 class Figures:
@@ -21,11 +21,7 @@ class Figures:
 
     def figures(self, name: str) -> dict[str, Any]:
         """What was kept under a name, empty if nothing was or it is damaged. Raises StoreError."""
-        content = self._objects.get(self._figure(name))
-        try:
-            value = json.loads(content or b"{}")
-        except ValueError:
-            return {}
+        value = loaded_json(self._objects.get(self._figure(name)))
         return value if isinstance(value, dict) else {}
 
     def keep_figures(self, name: str, value: Mapping[str, Any]) -> None:

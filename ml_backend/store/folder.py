@@ -32,7 +32,7 @@ class FolderObjects:
         """A file's content, None if there is none. Raises StoreError."""
         with self._reaching(key, "read"):
             try:
-                return (self._root / key).read_bytes()
+                return self._inside(self._root / key).read_bytes()
             except FileNotFoundError:
                 return None
 
@@ -81,6 +81,7 @@ class FolderObjects:
         """Remove a file, and its folder if that was the last in it. Raises StoreError."""
         path = self._root / key
         with self._reaching(key, "removed"):
+            self._inside(path.parent)
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty, or another process was first
             path.parent.rmdir()
@@ -89,7 +90,7 @@ class FolderObjects:
         """Seconds since a file was written. Raises StoreError."""
         with self._reaching(key, "read"):
             try:
-                return time.time() - (self._root / key).stat().st_mtime
+                return time.time() - self._inside(self._root / key).stat().st_mtime
             except FileNotFoundError:
                 return None
 
@@ -104,7 +105,7 @@ class FolderObjects:
     @contextmanager
     def _written(self, key: str, content: bytes) -> Iterator[Path]:
         """The content in a synced temporary file beside its place, gone afterwards."""
-        folder = (self._root / key).parent
+        folder = self._inside((self._root / key).parent)
         handle, name = _temporary(folder)
         temporary = Path(name)
         try:
@@ -117,6 +118,12 @@ class FolderObjects:
             temporary.unlink(missing_ok=True)
         with suppress(OSError):  # housekeeping: what was to be written, is
             _remove_abandoned(folder)
+
+    def _inside(self, path: Path) -> Path:
+        """A path as it is. Raises StoreError if links on it lead out of the folder."""
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise StoreError(f"{path} is a link that leads out of the store: remove it")
+        return path
 
     @contextmanager
     def _reaching(self, key: str, done: str) -> Iterator[None]:

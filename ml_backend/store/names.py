@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = re.compile(r"r([0-9]{4,})-([0-9a-f]{6})")
+VERSION = re.compile(r"r([0-9]{4,9})-([0-9a-f]{6})")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 # What nobody has written to for so long was left by a process that was killed. A clock that is more
@@ -62,3 +63,11 @@ def objects_at(root: str | Path) -> Objects:
     from .folder import FolderObjects
 
     return FolderObjects(Path(root))
+
+
+def loaded_json(content: bytes | None) -> Any:
+    """The value that JSON holds, None if there is none or it is damaged."""
+    try:
+        return json.loads(content or b"")
+    except (ValueError, RecursionError):  # the latter for what is nested without end
+        return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..learning.held_out import Side
 from .figures import Figures
 from .names import VERSION, StoreError, checked_name, checked_version, number_of
-from .objects import objects_at
+from .objects import loaded_json, objects_at
 from .versions import Versions
 from .work import Work
 
@@ -123,7 +123,7 @@ class Store(Figures):
 
     def noted(self, version: str, name: str) -> dict[str, Any]:
         """What was kept by note(), empty if nothing was or it is damaged."""
-        value = _read(self._objects.get(self._note(version, name)))
+        value = loaded_json(self._objects.get(self._note(version, name)))
         return value if isinstance(value, dict) else {}
 
     def sides(self) -> dict[str, Side]:
@@ -133,7 +133,7 @@ class Store(Figures):
         if content is None:
             return {}
         try:
-            return {str(name): Side(side) for name, side in _read(content).items()}
+            return {str(name): Side(side) for name, side in loaded_json(content).items()}
         except (ValueError, AttributeError):
             # Guessing anew could evaluate on patients that were trained on.
             raise StoreError(
@@ -157,7 +157,7 @@ class Store(Figures):
         content = self._objects.get(key)
         if content is None:
             return {}
-        value = _read(content)
+        value = loaded_json(content)
         if not isinstance(value, dict):
             # Without them a round would go on with settings that nobody chose.
             raise StoreError(
@@ -185,10 +185,3 @@ def project_ids(root: str | Path) -> list[int]:
     """The projects that have something in a store. Raises StoreError."""
     names = objects_at(root).folders(_PROJECTS)
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
-
-
-def _read(content: bytes | None) -> Any:
-    try:
-        return json.loads(content or b"")
-    except ValueError:
-        return None

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .names import VERSION, StoreError, checked_version, number_of
-from .objects import ABANDONED_S, Objects
+from .objects import ABANDONED_S, Objects, loaded_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,10 +84,7 @@ class Versions:
             raise StoreError(
                 f"version {version} is missing in {self._objects.where}: roll back to another"
             )
-        try:
-            loaded = json.loads(content)
-        except ValueError:
-            loaded = None
+        loaded = loaded_json(content)
         if not isinstance(loaded, dict):
             raise _damaged(version, "metadata")
         return loaded
@@ -113,9 +110,14 @@ class Versions:
             else:
                 content = self._checked(version, name, manifest)
             try:
-                states.append(load(content or b""))
-            except SafetensorError:
+                state = load(content or b"")
+                numbers = all(bool(tensor.isfinite().all()) for tensor in state.values())
+            # Not only its own error: the format has types that this torch has not, or half knows.
+            except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
                 raise _damaged(version, f"weights ({name})") from None
+            if not numbers:
+                raise _damaged(version, f"weights ({name}, some are no numbers)")
+            states.append(state)
         return states
 
     def remove(self, version: str) -> None:
@@ -156,9 +158,9 @@ class Versions:
         if content is None:
             return None
         try:
-            files = json.loads(content)["files"]
+            files = loaded_json(content)["files"]
             return {str(name): str(file["sha256"]) for name, file in files.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):
             raise _damaged(version, "manifest") from None
 
     def _checked(self, version: str, name: str, manifest: Mapping[str, str]) -> bytes:

@@ -161,7 +161,7 @@ class Crowd(InMemoryProject):
         for task_id in task_ids:
             yield from self.drawn.get(task_id, ())
 
-    def image(self, url):
+    def image(self, url, task_id=None):
         self.read.append(url)
         return super().image(url)
 
