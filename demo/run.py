@@ -129,7 +129,7 @@ def start(
         brain.write_series(data / "dicom.part")
         (data / "dicom.part").rename(data / "dicom")
     report = import_dicom(data / "dicom", data / "import", key_file)
-    await_http(supervisor, "Label Studio", f"{url}/health", 180)
+    await_http(supervisor, "Label Studio", f"{url}/health", 420)
     environment = {
         **state["secrets"],
         "QUORUM_REDIS_URL": started["redis"],

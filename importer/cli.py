@@ -314,7 +314,7 @@ def _send(arguments: argparse.Namespace, report: ImportReport, command: str) -> 
 
     try:
         settings = Settings.from_environment()
-        server = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
+        server = LabelStudio.of(settings)
         new = send(
             iter_tasks(report.out),
             report.out,

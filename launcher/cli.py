@@ -33,7 +33,7 @@ usage: ./quorum COMMAND [options]
   rotate-key      replace the hospital's key
   export ID       write a project's slices and masks as a data set
   return EXPORT   bring an export's masks back onto the original DICOM, in the hospital
-  backup FILE     write versions, secrets, key and vault into one archive
+  backup FILE     write versions and secrets (--hospital: key and vault) into one archive
   restore FILE    bring an archive back, checked before anything is written
   bench NAME      measure what the documentation claims:
                   active-learning, import, privacy, burned-in, fuzz,
@@ -96,10 +96,13 @@ def _with_secrets(module: str) -> Callable[[Sequence[str]], int]:
     return run
 
 
-def _check(arguments: Sequence[str]) -> int:
-    from .up import with_secrets
+def _with_or_without_backend(module: str) -> Callable[[Sequence[str]], int]:
+    def run(arguments: Sequence[str]) -> int:
+        from .up import with_secrets
 
-    return with_secrets("ml_backend.check", arguments, backend=False)
+        return with_secrets(module, arguments, backend=False)
+
+    return run
 
 
 def _backup(command: str) -> Callable[[Sequence[str]], int]:
@@ -178,8 +181,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "up": _up,
     "connect": _with_secrets("ml_backend.connect"),
-    "disconnect": _with_secrets("ml_backend.disconnect"),
-    "check": _check,
+    "disconnect": _with_or_without_backend("ml_backend.disconnect"),
+    "check": _with_or_without_backend("ml_backend.check"),
     "project": _with_secrets("ml_backend.manage"),
     **{
         command: _importer(command)

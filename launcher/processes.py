@@ -10,16 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# A worker's first SIGTERM lets its round end, the second (at least a second later) drops it: rounds
-# can be repeated, and whoever pressed Ctrl-C is waiting.
+# A worker's first SIGTERM lets its step end, the second (at least a second later) gives it back:
+# steps can be repeated, and whoever pressed Ctrl-C waits. The backend takes 10 s for requests.
 _PATIENCE_S = (3.0, 10.0)
+# Others cannot end in order without them: they are stopped when nobody needs them any more.
+_NEEDED = ("Redis", "Label Studio")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _WINDOW_S = 60.0
 _STILLBORN_S = 2.0  # who ends so soon after its first start never worked: no second try helps
@@ -86,19 +90,17 @@ class Supervisor:
             service.process = _spawn(service.name, service.argv, service.environment, service.log)
 
     def stop(self) -> None:
-        """Stop all processes started here: politely first, the last one started first."""
-        for process in [service.process for service in reversed(self._services)]:
-            for patience_s in _PATIENCE_S:
-                _signal_group(process, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(patience_s)
-                    break
-            else:
-                _signal_group(process, signal.SIGKILL)
-                process.wait()
-            # What a service left behind in its own group goes with it.
-            _signal_group(process, signal.SIGKILL)
-        self._services.clear()
+        """Stop all processes started here, politely first, within 30 s.
+
+        All at the same time, but those that others need after them. A signal that comes meanwhile
+        hastens it, and cannot leave anything behind.
+        """
+        with _signals_hasten() as hastened:
+            for needed in (False, True):
+                hastened.clear()
+                wave = [s.process for s in reversed(self._services) if _is_needed(s) == needed]
+                _end(wave, hastened)
+            self._services.clear()
 
     def wait_until(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
         """Wait for a service. Raises ServiceError if it does not come, or one has died."""
@@ -108,6 +110,41 @@ class Supervisor:
             if time.monotonic() > limit:
                 raise ServiceError(f"{what} did not start within {timeout_s:.0f} s")
             time.sleep(0.2)
+
+
+def _is_needed(service: _Service) -> bool:
+    return service.name in _NEEDED
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]], hastened: threading.Event) -> None:
+    """Ask processes to end, once more, then end them with whatever is left of their groups."""
+    for patience_s in _PATIENCE_S:
+        limit = time.monotonic() + patience_s
+        for process in processes:
+            if process.poll() is None:
+                _signal_group(process, signal.SIGTERM)
+        while any(process.poll() is None for process in processes):
+            if hastened.is_set() or time.monotonic() > limit:
+                break
+            time.sleep(0.05)
+    for process in processes:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def _signals_hasten() -> Iterator[threading.Event]:
+    """What would interrupt the command sets this event instead."""
+    hastened = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # no signal comes up there
+        yield hastened
+        return
+    before = [signal.signal(number, lambda *_: hastened.set()) for number in _SIGNALS]
+    try:
+        yield hastened
+    finally:
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _spawn(
@@ -151,15 +188,18 @@ def _die_with(parent: int) -> Callable[[], None] | None:
 
 
 def stop_on_signals() -> None:
-    """Have SIGTERM and SIGHUP end the command as Ctrl-C does.
+    """Have SIGTERM and SIGHUP end the command as Ctrl-C does, the first of them.
 
     SIGINT is set as well: a shell starts a background command with it ignored.
     """
 
     def interrupt(number: int, frame: Any) -> None:
+        # A second one must not come up in the middle of what the first one made necessary.
+        for other in _SIGNALS:
+            signal.signal(other, lambda *_: None)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, interrupt)
 
 
@@ -181,11 +221,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class DataLock:
-    """Keeps two commands from using the same data folder at once."""
+RESTORING = "restoring.json"  # a restore into the data folder has begun, and did not end
 
-    def __init__(self, folder: Path) -> None:
-        """Raises ServiceError if another command holds the folder, or it cannot be written."""
+
+class DataLock:
+    """Keeps two commands from using the same data folder at once, and any from half a restore."""
+
+    def __init__(self, folder: Path, *, restoring: bool = False) -> None:
+        """Raises ServiceError if another command holds the folder, or it cannot be written.
+
+        So it does if a restore was interrupted there, unless it is one that asks.
+        """
         self._notice = folder / "running.json"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -197,6 +243,12 @@ class DataLock:
         except BlockingIOError:
             os.close(self._handle)
             raise ServiceError(f"it is running already{self._where()}") from None
+        if not restoring and (folder / RESTORING).exists():
+            os.close(self._handle)
+            raise ServiceError(
+                f"a restore into {folder} was interrupted: give the same ./quorum restore again "
+                f"(or, if all is in its place, remove {folder / RESTORING})"
+            )
 
     def _where(self) -> str:
         try:

@@ -170,15 +170,8 @@ def start_backend(
         "ml_backend.app:create_app()",
         "--bind",
         f"{host}:{port}",
-        "--workers",
-        "1",
-        "--threads",
-        "8",
-        "--timeout",
-        "120",
-        "--graceful-timeout",
-        "10",
-        "--no-control-socket",
+        "--config",
+        "python:ml_backend.serving",
     ]
     supervisor.start("The backend", argv, full, data / "logs" / "backend.log", _RESTARTS)
     # What was under way in one that dies is taken up again by the next.

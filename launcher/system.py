@@ -15,6 +15,8 @@ TEST_PACKAGES = {
     "orthanc-dicomweb": "/usr/share/orthanc/plugins/libOrthancDicomWeb.so",
     "dicom3tools": "dciodvfy",
     "chromium": "chromium",
+    "nginx": "nginx",
+    "libnginx-mod-stream": "/usr/lib/nginx/modules/ngx_stream_module.so",
     "python3-swift": "/usr/lib/python3/dist-packages/swift/proxy/server.py",
 }
 _SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"

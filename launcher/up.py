@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop_on_signals()
     try:
         settings = Settings.from_environment()
-        server = LabelStudio(settings.label_studio_url, settings.label_studio_api_key)
+        server = LabelStudio.of(settings)
         user, version = server.whoami(), server.version()
         lock = DataLock(data_folder())
         environment = load_secrets(data_folder())
@@ -138,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             supervisor.check()
             time.sleep(1)
     except KeyboardInterrupt:
-        print("\nStopping.")
+        with suppress(OSError):  # the terminal may be closed
+            print("\nStopping.", flush=True)
         return 0
     except (LabelStudioError, SettingsError, ServiceError) as error:
         text = str(error).replace("--backend-port", "--port")

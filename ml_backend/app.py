@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, request
-from werkzeug.exceptions import BadRequest, HTTPException, Unauthorized
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
+from . import bodies, credentials, logs
 from .committees import CommitteeCache
+from .connection import is_disconnected
 from .jobs import Jobs, JobsError
+from .jobs.arrivals import Arrivals
+from .jobs.errors import DOWN
+from .jobs.state import PROJECTS
 from .label_studio import LabelStudioError
 from .masks import BrushConfig, MaskError
 from .model import CommitteeModel
 from .progress import pages
-from .settings import Settings
-from .store import StoreError
+from .settings import Settings, SettingsError
+from .store import StoreError, project_ids
 
 log = logging.getLogger(__name__)
-
-# Larger bodies are refused unread: a batch of tasks without masks stays far below.
-_MAX_BODY_BYTES = 64 * 2**20
-_OPEN_PATHS = frozenset({"/", "/health"})
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The backend as a WSGI application; without settings they come from the environment.
 
-    Raises SettingsError if a setting is out of its bounds.
+    Raises SettingsError if a setting is out of its bounds, or credentials are missing.
     """
-    # What people do on the pages is in the log; where a host has set up logging, that stands.
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    app = Flask("quorum")
     chosen = settings or Settings.from_environment()
-    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
+    credentials.require_credentials(chosen)
+    logs.set_up(chosen)
+    app = Flask("quorum", static_folder=None)
+    jobs = Jobs.connect(chosen)
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES
+    app.url_map.merge_slashes = False  # nothing of ours leads elsewhere
     app.extensions["quorum"] = {
         "settings": chosen,
-        "jobs": Jobs.connect(chosen),
+        "jobs": jobs,
         "cache": CommitteeCache(),
+        "guesses": credentials.Guesses(jobs.redis),
     }
-    app.before_request(_authorise)
+    app.before_request(credentials.admit)
+    app.after_request(_protect)
     app.register_error_handler(Exception, _as_json)
     app.add_url_rule("/", view_func=health, endpoint="root")
     app.add_url_rule("/health", view_func=health)
@@ -60,22 +65,19 @@ def health() -> Response:
 
 def setup() -> Response:
     """Check a project's label config, and say which version drafts now."""
-    body = _body()
-    schema = body.get("schema")
-    if isinstance(schema, str) and schema:
+    body = bodies.read_object()
+    schema = bodies.label_config_of(body, "schema")
+    model = _model(body, schema)
+    if schema:
         BrushConfig.parse(schema)  # whoever connects is told at once what the config lacks
-    return jsonify({"model_version": _model(body, schema).version})
+    return jsonify({"model_version": model.version})
 
 
 def predict() -> Response:
     """Drafts for tasks, as many results as tasks."""
-    body = _body()
-    tasks = body.get("tasks")
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise BadRequest("'tasks' must be a list of tasks")
-    params = body.get("params")
-    context = params.get("context") if isinstance(params, dict) else None
-    model = _model(body, body.get("label_config"))
+    body = bodies.read_object()
+    tasks, context = bodies.tasks_of(body), bodies.context_of(body)
+    model = _model(body, bodies.label_config_of(body, "label_config"))
     return jsonify(
         {"results": model.predict(tasks, context=context), "model_version": model.version}
     )
@@ -83,93 +85,78 @@ def predict() -> Response:
 
 def webhook() -> tuple[Response, int]:
     """Take an event as a hint: at most a round is queued, and the answer is immediate."""
-    body = _body()
-    event = body.get("action")
-    if not isinstance(event, str):
-        raise BadRequest("'action' is missing: this is no webhook of Label Studio's")
-    answer = _model(body, None).fit(event, body, jobs=current_app.extensions["quorum"]["jobs"])
+    body = bodies.read_object()
+    event, project_id = bodies.event_of(body), bodies.project_id_of(body)
+    jobs: Jobs = current_app.extensions["quorum"]["jobs"]
+    _check_connected(jobs, project_id)
+    Arrivals(jobs.redis).note(project_id)
+    answer = _model(body, None).fit(event, body, jobs=jobs)
     return jsonify(answer), 201 if answer else 200
 
 
 def job_status() -> Response:
     """How a training stands that the "Start training" button began."""
-    job_id = request.args.get("job") or _body(optional=True).get("job")
-    if not isinstance(job_id, str):
-        raise BadRequest("'job' is missing")
+    name = request.args.get("job") or bodies.read_object(optional=True).get("job")
     jobs: Jobs = current_app.extensions["quorum"]["jobs"]
-    return jsonify(jobs.status(job_id))
+    return jsonify(jobs.status(bodies.job_of(name)))
 
 
-def _model(body: dict[str, Any], label_config: Any) -> CommitteeModel:
+def _model(body: Mapping[str, Any], label_config: str | None) -> CommitteeModel:
     known = current_app.extensions["quorum"]
     return CommitteeModel(
-        label_config if isinstance(label_config, str) else None,
+        label_config,
         settings=known["settings"],
-        project_id=_project_id(body.get("project")),
+        project_id=bodies.project_id_of(body),
         cache=known["cache"],
     )
 
 
-def _project_id(project: Any) -> int:
-    """Webhooks carry a project's object, setup and predict "ID.createdTimestamp"."""
-    value = project.get("id") if isinstance(project, dict) else str(project or "").split(".")[0]
+def _check_connected(jobs: Jobs, project_id: int) -> None:
+    """Refuse an event of a project that nobody has connected: a look would order its tasks anew.
+
+    Raises NotFound, JobsError, StoreError.
+    """
     try:
-        return int(str(value))
-    except ValueError:
-        raise BadRequest("'project' is missing") from None
-
-
-def _body(optional: bool = False) -> dict[str, Any]:
-    body = request.get_json(silent=True)
-    if isinstance(body, dict):
-        return body
-    if optional:
-        return {}
-    raise BadRequest("the body must be a JSON object")
-
-
-def _authorise() -> None:
-    settings: Settings = current_app.extensions["quorum"]["settings"]
-    # The pages see to it themselves: people sign in there, scripts send user and password.
-    if request.path in _OPEN_PATHS or request.blueprint == pages.name:
-        return
-    if request.path == "/webhook" and settings.webhook_secret:
-        given = request.headers.get("X-Quorum-Secret", "")
-        if _same(given, settings.webhook_secret) or _basic_auth_fits(settings):
+        if jobs.redis.sismember(PROJECTS, str(project_id)):
             return
-        raise Unauthorized("the webhook's X-Quorum-Secret header is missing or wrong")
-    if settings.basic_auth_user and not _basic_auth_fits(settings):
-        raise Unauthorized("user or password is missing or wrong")
+    except RedisError:
+        raise JobsError(f"{DOWN}; the project will be looked at by the periodic check") from None
+    # Where Redis has lost it: what is kept of it, which takes longer to look up.
+    kept = project_id in project_ids(jobs.settings.store_root)
+    if not kept or is_disconnected(jobs.settings, project_id):
+        raise NotFound(f"project {project_id} is not connected: run ./quorum connect {project_id}")
 
 
-def _basic_auth_fits(settings: Settings) -> bool:
-    given = request.authorization
-    if given is None or given.type != "basic" or not settings.basic_auth_user:
-        return False
-    user = _same(given.username or "", settings.basic_auth_user)
-    return _same(given.password or "", settings.basic_auth_password) and user
-
-
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+def _protect(answer: Response) -> Response:
+    """Headers that browsers heed; the pages have set their own."""
+    headers = answer.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    if answer.mimetype == "application/json":
+        headers.setdefault("Cache-Control", "no-store")
+    return answer
 
 
 def _as_json(error: Exception) -> tuple[Response, int] | Response:
     """Every error as {"error": text for people}; a traceback never reaches a client."""
-    if isinstance(error, Unauthorized):
-        reply = jsonify({"error": error.description})
-        reply.status_code = 401
-        reply.headers["WWW-Authenticate"] = 'Basic realm="Quorum"'
-        return reply
     if isinstance(error, HTTPException):
-        return jsonify({"error": error.description}), error.code or 500
+        reply = jsonify({"error": error.description})
+        reply.status_code = error.code or 500
+        for name, value in error.get_headers():
+            if name in ("Allow", "Retry-After"):
+                reply.headers[name] = value
+        if isinstance(error, Unauthorized):
+            reply.headers["WWW-Authenticate"] = 'Basic realm="Quorum"'
+        return reply
     if isinstance(error, MaskError):
         return jsonify({"error": str(error)}), 422
-    if isinstance(error, LabelStudioError | JobsError | StoreError):
-        log.warning("%s: %s", request.path, error)
+    if isinstance(error, LabelStudioError | JobsError | SettingsError | StoreError):
+        log.warning("%s: %s", request.endpoint, error)
         return jsonify({"error": str(error)}), 503
     # Type and place only: the text of an unforeseen error may quote what it was given.
-    log.error("%s: %s at %s", request.path, type(error).__name__, _place(error))
+    log.error("%s: %s at %s", request.endpoint, type(error).__name__, _place(error))
     return jsonify({"error": "internal error: see the backend's log"}), 500
 
 

@@ -1,8 +1,11 @@
 """Label Studio's pixel masks: its brush code, and the PNGs of its bitmask tool.
 
-The brush code is a bit-packed run-length code of RGBA values (@thi.ng/rle-pack). It is written by
-``label_studio_sdk.converter.brush``, and read here: what an annotation holds may come from anyone,
-and the package's reader takes 60 bytes for each bit and believes whatever size the code claims.
+The brush code is a bit-packed run-length code of RGBA values (@thi.ng/rle-pack): 32 bits for the
+number of values, 5 for the size of a value and 4 for each of four sizes of lengths; then runs. A
+run is a bit that says whether one value is repeated, 2 bits for which size its length has, the
+length less 1, and the value, or as many values as the length says. ``label_studio_sdk`` reads and
+writes it too, through strings of bits, and believes whatever size a code claims; what an annotation
+holds may come from anyone.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from .brush_reading import DamagedCode, read_alpha
+from .brush_writing import encoded
+
 BoolMask = npt.NDArray[np.bool_]
 
-_HEADER_BITS = 32 + 5 + 4 * 4  # number of values, word size, four sizes of run lengths
 _DAMAGED = "a brush region's code is damaged: draw it again"
+_GIGAPIXEL = 2**30  # of four values each: a code has 32 bits for their number
 _PNG = "data:image/png;base64,"
 
 
@@ -32,15 +38,12 @@ def encode_rle(mask: npt.NDArray[Any]) -> list[int]:
     """Encode a mask, (H, W) bool, as Label Studio's brush code: a list of bytes.
 
     Inside is 255 in all four channels: 1 would be an all but invisible alpha.
-    Raises MaskError if the mask is not two-dimensional or empty in size.
+    Raises MaskError if the mask is not two-dimensional, empty in size, or of a gigapixel.
     """
-    from label_studio_sdk.converter import brush
-
-    flat = np.asarray(mask, dtype=bool)
-    if flat.ndim != 2 or flat.size == 0:
-        raise MaskError(f"a mask must be (H, W) with pixels in it: its shape is {flat.shape}")
-    encoded = brush.encode_rle(np.repeat(flat.ravel().astype(np.uint8) * np.uint8(255), 4))
-    return [int(byte) for byte in encoded]
+    pixels = np.asarray(mask, dtype=bool)
+    if pixels.ndim != 2 or not 0 < pixels.size < _GIGAPIXEL:
+        raise MaskError(f"a mask must be (H, W) with pixels in it: its shape is {pixels.shape}")
+    return list(encoded(pixels.ravel()))
 
 
 def decode_rle(rle: object, height: int, width: int) -> BoolMask:
@@ -62,41 +65,10 @@ def decode_rle(rle: object, height: int, width: int) -> BoolMask:
         raise MaskError(_DAMAGED) from None
     if int.from_bytes(data[:4], "big") != count:
         raise MaskError(f"a brush region's code does not belong to {width} x {height} pixels")
-    alpha: BoolMask = _values(data, count).reshape(height, width, 4)[:, :, 3] > 0
-    return alpha
-
-
-def _values(data: bytes, count: int) -> npt.NDArray[np.uint8]:
-    """The values, (count,), of a code with 8 bits a value; they are 0 unless it says otherwise."""
-    head = int.from_bytes(data[:7], "big") >> 3  # 53 bits
-    if (head >> 16) & 31 != 7:
-        raise MaskError(_DAMAGED)
-    run_bits = [((head >> shift) & 15) + 1 for shift in (12, 8, 4, 0)]
-    values = np.zeros(count, dtype=np.uint8)
-    end = len(data) * 8
-    data += bytes(8)
-    at, done = _HEADER_BITS, 0
-    while done < count:
-        # 64 bits, of which 57 are ours: a run's head and its value take 27 at most.
-        window = int.from_bytes(data[at >> 3 : (at >> 3) + 8], "big") << (at & 7)
-        repeated = (window >> 63) & 1
-        size = run_bits[(window >> 61) & 3]
-        length = ((window >> (61 - size)) & ((1 << size) - 1)) + 1
-        at += 3 + size
-        bits = 8 if repeated else 8 * length
-        if at + bits > end or done + length > count:
-            raise MaskError(_DAMAGED)
-        if repeated or length == 1:
-            value = (window >> (53 - size)) & 255
-            if value:
-                values[done : done + length] = value
-        else:
-            first, shift = at >> 3, at & 7
-            pairs = np.frombuffer(data, np.uint8, length + 1, first).astype(np.uint16)
-            values[done : done + length] = (pairs[:-1] << shift | pairs[1:] >> (8 - shift)) & 255
-        at += bits
-        done += length
-    return values
+    try:
+        return read_alpha(data, height * width).reshape(height, width)
+    except DamagedCode:
+        raise MaskError(_DAMAGED) from None
 
 
 def decode_bitmask(url: object, height: int, width: int) -> BoolMask:

@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .connection import keep_connected
 from .jobs import Jobs, JobsError
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import BrushConfig, MaskError
 from .settings import Settings, SettingsError
+from .store import StoreError
 
 
 def connect_project(
@@ -18,15 +20,18 @@ def connect_project(
     """Connect backend and webhook, and ask for the first order; the id of the job that makes it.
 
     Everything can be done again: nothing is doubled. Raises MaskError for a label config without
-    BrushLabels, LabelStudioError if Label Studio refuses, JobsError if Redis is down.
+    BrushLabels, LabelStudioError if Label Studio refuses, StoreError if the store cannot remember
+    it, JobsError if Redis is down.
     """
-    BrushConfig.parse(str(label_studio.project(project_id)["label_config"]))
+    project = label_studio.project(project_id)
+    BrushConfig.parse(str(project["label_config"]))
     label_studio.connect_backend(
         project_id, backend_url, settings.basic_auth_user, settings.basic_auth_password
     )
     label_studio.connect_webhook(
         project_id, f"{backend_url.rstrip('/')}/webhook", settings.webhook_secret
     )
+    keep_connected(settings, project_id, project, backend_url)
     return Jobs.connect(settings).request_look(project_id)
 
 
@@ -48,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = Settings.from_environment()
         label_studio = LabelStudio.of(settings)
         connect_project(settings, label_studio, arguments.project, arguments.backend_url)
-    except (SettingsError, LabelStudioError, MaskError, JobsError) as error:
+    except (SettingsError, LabelStudioError, MaskError, StoreError, JobsError) as error:
         print(f"quorum connect: {error}", file=sys.stderr)
         if "health check" in str(error) or getattr(error, "status", None) == 400:
             print(

@@ -55,6 +55,9 @@ class Settings:
         "hosts beside Label Studio that images may come from: HOST:PORT, comma-separated; "
         "private:HOST:PORT if the name leads into your own network",
     )
+    ca_file: str = _setting(
+        "", "QUORUM_CA_FILE", "certificates of your own authority, a PEM file, where TLS uses them"
+    )
     log_format: str = _setting(
         "text", "QUORUM_LOG_FORMAT", "log lines as text, or as json: one object a line"
     )

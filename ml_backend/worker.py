@@ -20,13 +20,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import SimpleWorker, Worker
 
+from . import logs
+from .fingerprint import CODE, fingerprint
 from .jobs import HEAVY, QUICK, Jobs, JobsError
 from .jobs.work import advance_all_job, reconcile_job
-from .settings import Settings
+from .settings import Settings, SettingsError
 from .store import StoreError
 
 log = logging.getLogger(__name__)
 
+_GRACE_S = 5.0
 _NICENESS = 10  # of training on the CPUs that Label Studio and the backend answer from
 
 
@@ -39,10 +42,12 @@ def main() -> int:
         help="look at projects and keep rounds going, by events and by timer, instead of training",
     )
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    for chatty in ("httpx", "rq.cron"):  # a line for each image, and for each tick of the timers
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    settings = Settings.from_environment()
+    try:
+        settings = Settings.from_environment()
+        logs.set_up(settings)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 2
     if arguments.attendant:
         timers = os.fork()
         if timers == 0:
@@ -55,7 +60,10 @@ def main() -> int:
     # Asking the driver for its GPUs would spoil CUDA for the processes forked from this one.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     from . import rounds  # noqa: F401  torch is loaded once, not by each job's process
+    from .allocator import keep_large_blocks
     from .learning.training import torch_device
+
+    keep_large_blocks()
 
     device = torch_device(settings.device).type
     if device == "cpu":
@@ -66,6 +74,7 @@ def main() -> int:
         job_monitoring_interval=max(1, round(settings.heartbeat_s)),
     )
     worker.device = device
+    worker.settings = settings
     worker.work(logging_level="WARNING")
     return 0
 
@@ -74,12 +83,34 @@ class RoundWorker(Worker):
     """A worker whose job's process does not outlive it: a step must not be done twice at once."""
 
     device = "cpu"  # shown on the page
+    settings: Settings
 
     def register_birth(self) -> None:
         super().register_birth()
         with suppress(RedisError):
             # In RQ's own record of the worker, and gone with it.
-            self.connection.hset(self.key, "device", self.device)
+            told = {"device": self.device, CODE: fingerprint()}
+            self.connection.hset(self.key, mapping=told)
+
+    # Asked to end, it lets a short step end; a training is given back. One request is enough:
+    # docker, and the kernel when the launcher was killed, ask but once.
+
+    def request_stop(self, *arguments: Any) -> None:
+        again = threading.Timer(_GRACE_S, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
+        super().request_stop(*arguments)
+
+    def request_force_stop(self, *arguments: Any) -> None:
+        job_id = self.get_current_job_id() if self.horse_pid else None
+        try:
+            super().request_force_stop(*arguments)  # ends what is done of it
+        except SystemExit:
+            if job_id:
+                with suppress(JobsError):  # it is found to be dead, and begun again
+                    # A connection of its own: this may have come in the middle of a command.
+                    Jobs.connect(self.settings).give_back(job_id)
+            raise
 
     def main_work_horse(self, *arguments: Any, **more: Any) -> None:
         _die_with_parent()

@@ -106,6 +106,7 @@ def _served(supervisor: Supervisor, folder: Path, redis_url: str) -> Iterator[ht
         "QUORUM_DATA_DIR": str(folder),
         "QUORUM_BASIC_AUTH_USER": _USER,
         "QUORUM_BASIC_AUTH_PASSWORD": _PASSWORD,
+        "QUORUM_WEBHOOK_SECRET": _PASSWORD,
     }
     # As launcher.services.start_backend does, without workers: they would begin to work.
     words = f"--bind 127.0.0.1:{port} --workers 1 --threads 8 --no-control-socket"

@@ -158,6 +158,16 @@ class Errands:
             if entry and entry["attempts"]:
                 self._keep(project_id, slot, {**entry, "attempts": 0})
 
+    def unattempt(self, project_id: int, job_id: str) -> None:
+        """A worker was asked to end while it was at an errand: that was no attempt.
+
+        Raises RedisError.
+        """
+        for slot, entry in list(self._entries(project_id)):
+            if entry.get("job") == job_id:
+                self._keep(project_id, slot, {**entry, "attempts": max(0, entry["attempts"] - 1)})
+        self.advance(project_id)
+
     def waiting(self, project_id: int) -> dict[str, dict[str, Any]]:
         """What is asked for and not done, by slot. Raises RedisError."""
         return dict(self._entries(project_id))

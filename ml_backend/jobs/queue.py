@@ -122,6 +122,29 @@ class Jobs:
             description=f"{function} {' '.join(map(str, arguments))}",
         )
 
+    def give_back(self, job_id: str) -> None:
+        """Let what a stopping worker drops begin again at once, and count as no failure.
+
+        Raises JobsError if Redis is down.
+        """
+        try:
+            job = Job.fetch(job_id, connection=self.redis)
+            if not job.is_started:
+                return
+            project_id = int(job.args[0])
+            job.delete()
+            name = str(job.func_name).rpartition(".")[2]
+            if name in ("gather_job", "step_job"):
+                step = "gather" if name == "gather_job" else str(job.args[3])
+                self.state(project_id).unattempt(step, job_id)
+                self.enqueue(QUICK, "advance_job", project_id)
+            else:
+                self.errands.unattempt(project_id, job_id)
+        except NoSuchJobError:
+            return
+        except RedisError:
+            raise JobsError(DOWN) from None
+
     # -- how it stands --------------------------------------------------------------------------
 
     def status(self, name: str) -> dict[str, Any]:

@@ -132,6 +132,11 @@ class ProjectState:
         """Count one more attempt of a step; which it is."""
         return int(self.redis.hincrby(self._key("round"), f"attempts:{step}", 1))
 
+    def unattempt(self, step: str, job_id: str) -> None:
+        """A worker was asked to end while it was at a step: that was no attempt."""
+        if self.running().get(f"job:{step}") == job_id:
+            self.redis.hincrby(self._key("round"), f"attempts:{step}", -1)
+
     def cancel(self, hold_s: float) -> None:
         """Ask the running round to end, let none wait, and none begin by itself for some time."""
         pipeline = self.redis.pipeline(transaction=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from ..connection import is_disconnected
 from ..label_studio import LabelStudio, LabelStudioError
 from ..masks import MaskError
 from ..settings import Settings, SettingsError
@@ -18,6 +19,7 @@ from ..store import Store, StoreError, project_ids
 from ..survey import Seen, Survey
 from .advance import advance
 from .errors import RoundFailed
+from .forgetting import forget_if_reached
 from .names import QUICK
 from .queue import Jobs
 from .state import LockedError
@@ -42,6 +44,8 @@ def look_job(project_id: int) -> str:
             state.rest_between_looks()
             # Before anything is read: whatever changes from here on asks for another look.
             state.begin_look()
+            if is_disconnected(jobs.settings, project_id):  # a late event must not bring it back
+                return "disconnected"
             started = time.monotonic()
             with _context(jobs, project_id) as context:
                 running = state.running()
@@ -232,6 +236,9 @@ def reconcile_job() -> int:
     projects = set(jobs.projects()) | set(project_ids(settings.store_root))
     projects = {project_id for project_id in projects if not jobs.state(project_id).gone}
     for project_id in projects:
+        if is_disconnected(settings, project_id):
+            forget_if_reached(jobs, project_id, wait_s=1)  # Redis may have been away at the time
+            continue
         jobs.request_look(project_id)
         rest = Store(settings.store_root, project_id).figures("rest")
         if rest.get("state") == "running":

@@ -41,6 +41,7 @@ class LabelStudio(Writing, Rewriting, Connecting, Drafts):
             settings.patience_s,
             settings.image_hosts,
             settings.label_studio_public_url,
+            settings.ca_file,
         )
 
     def __enter__(self) -> LabelStudio:

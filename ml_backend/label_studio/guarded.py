@@ -64,9 +64,11 @@ class GuardedTransport(httpx.BaseTransport):
     header, SNI and certificate are the name's.
     """
 
-    def __init__(self, hosts: Hosts, resolve: Resolve, deadline: Deadline) -> None:
+    def __init__(
+        self, hosts: Hosts, resolve: Resolve, deadline: Deadline, trusted: SSLContext
+    ) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=trusted,
             network_backend=_Backend(hosts, resolve, deadline),
             max_connections=8,
             keepalive_expiry=5.0,

@@ -80,7 +80,9 @@ class Pictures(Transport):
     @cached_property
     def _picture_client(self) -> httpx.Client:
         return httpx.Client(
-            transport=GuardedTransport(self._hosts, type(self).resolve, self._deadline),
+            transport=GuardedTransport(
+                self._hosts, type(self).resolve, self._deadline, self._trusted
+            ),
             timeout=self._timeout_s,
             # A cookie of Label Studio's would go to every port of its host.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

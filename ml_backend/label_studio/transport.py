@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from .errors import LabelStudioDown, LabelStudioError
+from .trust import trusted
 
 __all__ = ["BUSY", "LabelStudioDown", "LabelStudioError", "TokenAuth", "Transport"]
 
@@ -73,8 +74,12 @@ class Transport:
         patience_s: float = _PATIENCE_S,
         image_hosts: str = "",
         public_url: str = "",
+        ca_file: str = "",
     ) -> None:
-        """image_hosts, public_url: as the settings of these names, for images (see pictures)."""
+        """image_hosts, public_url, ca_file: as the settings of these names (see pictures, trust).
+
+        Raises LabelStudioError without a token, or if the file cannot be used.
+        """
         self.url = url.rstrip("/")
         if not api_key:
             raise LabelStudioError(
@@ -85,6 +90,7 @@ class Transport:
         self._patience_s = patience_s
         self._image_hosts = image_hosts
         self._public_url = public_url
+        self._trusted = trusted(ca_file)
         self._auth = TokenAuth(self.url, api_key)
         # Redirects are not followed: they could carry the token to another host.
         self._http = httpx.Client(
@@ -92,6 +98,7 @@ class Transport:
             auth=self._auth,
             timeout=timeout_s,
             trust_env=False,
+            verify=self._trusted,
         )
 
     def __exit__(self, *exception: object) -> None:

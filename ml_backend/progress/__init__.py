@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response
 
 from . import access, errors, sign_in, views, wording
@@ -38,9 +39,16 @@ _POLICY = "; ".join(
 )
 
 
+class ProjectNumber(IntegerConverter):
+    """A project's number in an address: Python reads none of thousands of digits."""
+
+    regex = "[0-9]{1,18}"
+
+
 @pages.record_once
 def _prepare(state: BlueprintSetupState) -> None:
     app = cast(Flask, state.app)
+    app.url_map.converters["number"] = ProjectNumber
     access.prepare(app)
     app.extensions["quorum"]["shown"] = Shown()
 
@@ -70,15 +78,15 @@ _ADDRESSES: tuple[tuple[str, Any, str, list[str]], ...] = (
     ("/sign-out", sign_in.sign_out, "sign_out", ["POST"]),
     ("/view/<token>", sign_in.view, "view", ["GET"]),
     ("/progress", views.projects, "projects", ["GET"]),
-    ("/progress/<int:project_id>", views.project, "project", ["GET"]),
-    ("/progress/<int:project_id>/pictures/<name>.png", views.picture, "picture", ["GET"]),
-    ("/progress/<int:project_id>/confirm/<name>", views.confirm, "confirm", ["GET"]),
-    ("/progress/<int:project_id>/actions/<name>", views.act, "act", ["POST"]),
+    ("/progress/<number:project_id>", views.project, "project", ["GET"]),
+    ("/progress/<number:project_id>/pictures/<name>.png", views.picture, "picture", ["GET"]),
+    ("/progress/<number:project_id>/confirm/<name>", views.confirm, "confirm", ["GET"]),
+    ("/progress/<number:project_id>/actions/<name>", views.act, "act", ["POST"]),
     # The address that a browser shows after a refused value, loaded again.
-    ("/progress/<int:project_id>/actions/<name>", views.act_again, "act_again", ["GET"]),
-    ("/progress/<int:project_id>/exports/<name>", views.download, "download", ["GET"]),
-    ("/api/progress/<int:project_id>", views.panels, "panels", ["GET"]),
-    ("/api/progress/<int:project_id>/<name>", views.panel, "panel", ["GET"]),
+    ("/progress/<number:project_id>/actions/<name>", views.act_again, "act_again", ["GET"]),
+    ("/progress/<number:project_id>/exports/<name>", views.download, "download", ["GET"]),
+    ("/api/progress/<number:project_id>", views.panels, "panels", ["GET"]),
+    ("/api/progress/<number:project_id>/<name>", views.panel, "panel", ["GET"]),
     ("/progress/<path:rest>", views.missing, "missing", ["GET"]),
     ("/metrics", views.metrics_text, "metrics", ["GET"]),
 )

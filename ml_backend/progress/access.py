@@ -1,23 +1,20 @@
-"""Who may see the pages, and who may act: by a session, a script's password, or a read-only link.
-
-Where no password is set, nobody asked for protection: the pages are open.
-"""
+"""Who may see and act on the pages: by a session, a script's password, or a read-only link."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from flask import Flask, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, Unauthorized
 
+from ..credentials import check_credentials
 from ..settings import Settings
-from .attempts import PER_ADDRESS, WINDOW_S, Attempts, Counters, SignedOut
-from .forgery import check_token, refuse_foreign, same
+from .attempts import Attempts, SignedOut
+from .forgery import check_token, refuse_foreign
 from .page_key import derived, load_or_make
 from .shares import Share, is_valid
 
@@ -80,7 +77,6 @@ def prepare(app: Flask) -> None:
     app.config["SESSION_REFRESH_EACH_REQUEST"] = False
     app.config["PERMANENT_SESSION_LIFETIME"] = SESSION_S
     about["attempts"] = Attempts(about["jobs"].redis)
-    about["header_attempts"] = Counters()  # in memory: each call of a script would wait for Redis
     about["signed_out"] = SignedOut(about["jobs"].redis)
 
 
@@ -114,10 +110,9 @@ def access() -> Access | None:
 
 def _access() -> Access:
     settings = settings_of_app()
-    if not settings.basic_auth_user:
-        return Access(user=None, acts=True)
-    if request.authorization is not None:
-        return _by_header(settings)
+    if "Authorization" in request.headers:
+        check_credentials()
+        return Access(settings.basic_auth_user, acts=True, by_header=True)
     user = signed_in(settings)
     if user:
         return Access(user, acts=True)
@@ -125,20 +120,6 @@ def _access() -> Access:
     if viewed:
         return Access(None, acts=False, projects=viewed)
     raise Unauthorized("sign in to see this page")
-
-
-def _by_header(settings: Settings) -> Access:
-    attempts: Counters = known()["header_attempts"]
-    address = address_of_caller()
-    if attempts.get(address) >= PER_ADDRESS:
-        raise too_many()
-    given = request.authorization
-    if given is not None and given.type == "basic":
-        user = same(given.username or "", settings.basic_auth_user)
-        if same(given.password or "", settings.basic_auth_password) and user:
-            return Access(settings.basic_auth_user, acts=True, by_header=True)
-    attempts.add(address)
-    raise Unauthorized("user or password is missing or wrong")
 
 
 def signed_in(settings: Settings) -> str | None:
@@ -156,34 +137,6 @@ def _viewed(settings: Settings) -> frozenset[int]:
     views: dict[str, Any] = session.get("views", {})
     shares = [Share(int(name), *value) for name, value in views.items()]
     return frozenset(share.project_id for share in shares if is_valid(settings, share))
-
-
-def address_of_caller() -> str:
-    """Whose attempts are counted together: an address, or what an IPv6 network of one home has.
-
-    A proxy on this host tells the address that it was called from, last in X-Forwarded-For; anybody
-    else could write there what they like.
-    """
-    text = request.remote_addr or ""
-    try:
-        if ip_address(text).is_loopback:
-            text = request.headers.get("X-Forwarded-For", text).rpartition(",")[2].strip()
-        found = ip_address(text)
-    except ValueError:
-        return request.remote_addr or ""
-    if isinstance(found, IPv6Address):
-        within = found.ipv4_mapped
-        return str(within or ip_network(f"{found}/64", strict=False))
-    return str(found)
-
-
-def too_many() -> TooManyRequests:
-    """To be raised for one who has guessed too often."""
-    minutes = WINDOW_S // 60
-    return TooManyRequests(
-        f"too many attempts to sign in: wait {minutes} minutes, then try again",
-        retry_after=WINDOW_S,
-    )
 
 
 def known() -> dict[str, Any]:

@@ -168,10 +168,6 @@ ACTIONS: Mapping[str, Action] = {
         ),
         over.share,
         fields=over.days_field,
-        why_not=_if(
-            lambda scene: not scene.project.common.basic_auth_user,
-            "the page asks nobody to sign in: its address is all that is needed",
-        ),
     ),
     "revoke-links": Action(
         "End all links",
@@ -179,10 +175,6 @@ ACTIONS: Mapping[str, Action] = {
         ("Every read-only link of this project ends now, for everybody who has one.",),
         over.revoke,
         danger=True,
-        why_not=_if(
-            lambda scene: not scene.project.common.basic_auth_user,
-            "the page asks nobody to sign in: there are no links",
-        ),
     ),
     "export": Action(
         "Prepare the data set",

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response
 
+from ..bodies import NOT_HTTP, ParseException
 from ..jobs import JobsError
 from ..jobs.errors import DOWN
 from ..store import StoreError
@@ -53,6 +54,8 @@ def show(error: Exception) -> Response | tuple[Any, int]:
 def _said(error: Exception) -> tuple[int, str]:
     if isinstance(error, HTTPException):
         return error.code or 500, str(error.description)
+    if isinstance(error, ParseException):
+        return 400, NOT_HTTP
     if isinstance(error, JobsError | StoreError):
         log.warning("%s: %s", request.endpoint, error)
         return 503, str(error)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from urllib.parse import urlsplit
 
 from flask import request, session
 from werkzeug.exceptions import Forbidden
+
+from ..credentials import same
 
 
 def csrf_token() -> str:
@@ -58,8 +59,3 @@ def is_browser() -> bool:
     return any(mark in request.headers for mark in marks) or "text/html" in request.headers.get(
         "Accept", ""
     )
-
-
-def same(given: str, wanted: str) -> bool:
-    """Whether two secrets are equal, in a time that does not tell how far."""
-    return hmac.compare_digest(given.encode(), wanted.encode())

@@ -39,10 +39,8 @@ class Share:
 def make_link(settings: Settings, project_id: int, days: int) -> str:
     """The path of a new link, to be put behind the page's address.
 
-    Raises ShareError if there is nothing to protect or `days` is out of its bounds, StoreError.
+    Raises ShareError if `days` is out of its bounds, StoreError.
     """
-    if not settings.basic_auth_user:
-        raise ShareError("the page asks nobody to sign in: its address is all that is needed")
     if not 1 <= days <= LONGEST_DAYS:
         raise ShareError(f"a link is good for 1 to {LONGEST_DAYS} days")
     store = store_of(settings, project_id)

@@ -15,17 +15,10 @@ from flask import redirect, render_template, request, session
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
-from .access import (
-    SESSION_S,
-    access,
-    address_of_caller,
-    known,
-    settings_of_app,
-    signed_in,
-    too_many,
-)
+from ..credentials import address_of_caller, same, too_many
+from .access import SESSION_S, access, known, settings_of_app, signed_in
 from .attempts import Attempts
-from .forgery import check_token, csrf_token, same
+from .forgery import check_token, csrf_token
 from .shares import ShareError, read_link
 
 log = logging.getLogger(__name__)
@@ -46,11 +39,10 @@ def flash(kind: str, text: str, link: str | None = None) -> None:
 
 def page_variables() -> dict[str, Any]:
     """What every template gets."""
-    settings, asks = settings_of_app(), access()
+    asks = access()
     return {
         "csrf": csrf_token(),
         "user": asks.user if asks else None,
-        "open": not settings.basic_auth_user,
         "may_act": bool(asks and asks.acts),
         "flashes": session.pop("flashes", []) if "flashes" in session else [],
     }
@@ -60,8 +52,6 @@ def sign_in() -> Response | str | tuple[str, int]:
     """The form, and what it sends."""
     settings = settings_of_app()
     onward = checked_next(request.values.get("next"))
-    if not settings.basic_auth_user:
-        return redirect(onward, 303)
     if request.method == "GET":
         return _form(onward)
     check_token()
@@ -109,7 +99,7 @@ def view(token: str) -> Response:
         raise Forbidden(str(error)) from None
     onward = redirect(f"/progress/{share.project_id}", 303)
     onward.headers["Referrer-Policy"] = "no-referrer"
-    if settings.basic_auth_user and not signed_in(settings):
+    if not signed_in(settings):
         now = int(time.time())
         kept = list(session.get("views", {}).items()) if session.get("until", 0) > now else []
         session.clear()

@@ -24,7 +24,6 @@ from .sign_in import flash
 
 _PICTURE = re.compile(r"[a-z0-9-]{1,100}")
 _MOST_PROJECTS = 100
-_NOBODY = "somebody (the page is open)"
 
 
 def projects() -> str:
@@ -103,7 +102,7 @@ def act(project_id: int, name: str) -> Answer | tuple[str, int]:
     asks = access()
     by_script = bool(asks and asks.by_header)
     try:
-        done = actions.perform(name, scene, (asks.user if asks else None) or _NOBODY)
+        done = actions.perform(name, scene, (asks.user if asks else None) or "nobody")
     except ActionError as error:
         if by_script:
             return _refused(str(error))

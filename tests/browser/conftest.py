@@ -29,6 +29,7 @@ def settings(redis_url, tmp_path_factory):
         label_studio_url="http://label-studio.invalid:8080",
         basic_auth_user=USER,
         basic_auth_password=PASSWORD,
+        webhook_secret="battery staple",
     )
 
 

@@ -41,6 +41,7 @@ def main() -> None:
                 data_dir=Path(folder),
                 basic_auth_user=USER,
                 basic_auth_password=PASSWORD,
+                webhook_secret="battery staple",
             )
             jobs = Jobs.connect(settings)
             sample = put_into(Store(settings.store_root, PROJECT_ID), jobs, settings)

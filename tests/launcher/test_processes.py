@@ -133,3 +133,62 @@ def test_ports():
         server.bind(("127.0.0.1", port))
         server.listen()
         assert not port_is_free(port)
+
+
+def test_all_are_stopped_at_the_same_time_but_those_that_others_need_after_them(tmp_path):
+    """Each notes that it was asked to end, and how it took its time for it."""
+    code = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        "    print('asked', time.time(), flush=True); time.sleep(1.5)\n"
+        "    print('ended', time.time(), flush=True); sys.exit()\n"
+        "signal.signal(15, end); print('up', time.time(), flush=True)\n"
+        "while True: time.sleep(0.1)"
+    )
+    supervisor = Supervisor()
+    names = ("Redis", "The backend", "Worker 0", "Worker 1")
+    for name in names:
+        supervisor.start(name, [sys.executable, "-c", code], os.environ, tmp_path / name)
+    assert wait_for(lambda: all((tmp_path / name).read_text() for name in names), 30)
+    supervisor.stop()
+    told = {
+        name: dict(line.split() for line in (tmp_path / name).read_text().splitlines())
+        for name in names
+    }
+    others = names[1:]
+    assert max(told[n]["asked"] for n in others) < min(told[n]["ended"] for n in others)
+    assert told["Redis"]["asked"] > max(told[n]["ended"] for n in others)
+
+
+def test_a_signal_during_the_stop_hastens_it_and_leaves_nothing_behind(tmp_path):
+    """A second Ctrl-C, a terminal that is closed, systemd losing patience."""
+    stubborn = "import signal,time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    code = (
+        "import os, signal, sys, time; from pathlib import Path\n"
+        "from launcher.processes import Supervisor, stop_on_signals\n"
+        "stop_on_signals(); supervisor = Supervisor()\n"
+        f"log = Path({str(tmp_path)!r}) / 'log'\n"
+        f"argv = [sys.executable, '-c', {stubborn + '; time.sleep(60)'!r}]\n"
+        "print(supervisor.start('Stubborn', argv, os.environ, log), flush=True)\n"
+        "try:\n"
+        "    while True: time.sleep(1)\n"
+        "except KeyboardInterrupt: print('stopping', flush=True)\n"
+        "finally: supervisor.stop()\n"
+        "print('done', flush=True)"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        pid = int(launcher.stdout.readline())
+        assert wait_for(lambda: (tmp_path / "log").read_text(), 30)
+        launcher.send_signal(signal.SIGTERM)
+        assert launcher.stdout.readline() == "stopping\n"
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            launcher.send_signal(number)
+            time.sleep(0.3)
+        assert launcher.stdout.readline() == "done\n"
+        assert launcher.wait(30) == 0
+    finally:
+        launcher.kill()
+        launcher.wait()
+        launcher.stdout.close()
+    assert not is_running(pid)

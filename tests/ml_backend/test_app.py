@@ -1,10 +1,14 @@
 """The HTTP contract, on a real Redis, before any committee exists."""
 
+from dataclasses import replace
+
 import pytest
+from flask.testing import FlaskClient
 from rq import Queue
 
 from ml_backend.app import create_app
 from ml_backend.jobs import QUICK, Jobs
+from ml_backend.jobs.state import PROJECTS
 from ml_backend.settings import Settings
 
 CONFIG = (
@@ -12,32 +16,45 @@ CONFIG = (
     '<BrushLabels name="mask" toName="image"><Label value="A"/></BrushLabels></View>'
 )
 EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 4}, "annotation": {"id": 1}}
+USER, PASSWORD, SECRET = "quorum", "correct horse", "battery staple"
 
 
 @pytest.fixture
 def settings(redis_url, tmp_path):
-    settings = Settings(redis_url=redis_url, data_dir=tmp_path)
-    Jobs.connect(settings).redis.flushall()
+    settings = Settings(
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        basic_auth_user=USER,
+        basic_auth_password=PASSWORD,
+        webhook_secret=SECRET,
+    )
+    redis = Jobs.connect(settings).redis
+    redis.flushall()
+    redis.sadd(PROJECTS, 4)  # as ./quorum connect 4 does
     return settings
+
+
+class LabelStudio(FlaskClient):
+    """Sends user and password with each call, as Label Studio does."""
+
+    def open(self, *arguments, **more):
+        return super().open(*arguments, **{"auth": (USER, PASSWORD), **more})
 
 
 @pytest.fixture
 def client(settings):
-    return create_app(settings).test_client()
+    app = create_app(settings)
+    app.test_client_class = LabelStudio
+    return app.test_client()
 
 
 @pytest.fixture
-def guarded(settings):
-    from dataclasses import replace
-
-    secured = replace(
-        settings, basic_auth_user="q", basic_auth_password="pass", webhook_secret="hook"
-    )
-    return create_app(secured).test_client()
+def stranger(settings):
+    return create_app(settings).test_client()
 
 
-def test_health_is_up_and_open(client, guarded):
-    for anyone in (client, guarded):
+def test_health_is_up_and_open(client, stranger):
+    for anyone in (client, stranger):
         assert anyone.get("/health").json["status"] == "UP"
 
 
@@ -105,6 +122,7 @@ def test_job_status_tells_how_a_training_stands(client):
         ("/webhook", {"project": {"id": 4}}, 400, "'action'"),
         ("/webhook", {"action": "START_TRAINING", "project": {"id": "../x"}}, 400, "'project'"),
         ("/job_status", {}, 400, "'job'"),
+        ("/job_status", {"job": "look-x"}, 400, "'job'"),
         ("/nothing", {}, 404, "not found"),
     ],
 )
@@ -133,24 +151,32 @@ def test_an_unforeseen_error_shows_no_traceback_and_quotes_nothing(client, caplo
     assert "RuntimeError" in caplog.text
 
 
-def test_without_credentials_nothing_but_health_is_answered(guarded):
-    for path in ("/setup", "/predict", "/webhook", "/job_status"):
-        assert guarded.post(path, json=EVENT).status_code == 401
-    assert guarded.get("/progress/4").status_code == 401
-    assert guarded.get("/progress/4", auth=("q", "wrong")).status_code == 401
-    assert guarded.get("/progress/4", auth=("q", "pass")).status_code == 200
+def test_without_credentials_nothing_but_health_is_answered(stranger):
+    for path in ("/setup", "/predict", "/webhook", "/job_status", "/nothing"):
+        assert stranger.post(path, json=EVENT).status_code == 401
+    assert stranger.get("/progress/4").status_code == 401
 
 
-def test_a_webhook_needs_its_secret(guarded):
-    assert (
-        guarded.post("/webhook", json=EVENT, headers={"X-Quorum-Secret": "no"}).status_code == 401
-    )
-    right = guarded.post("/webhook", json=EVENT, headers={"X-Quorum-Secret": "hook"})
+def test_a_webhook_needs_its_secret(stranger):
+    wrong = stranger.post("/webhook", json=EVENT, headers={"X-Quorum-Secret": "no"})
+    assert wrong.status_code == 401 and "./quorum connect" in wrong.json["error"]
+    right = stranger.post("/webhook", json=EVENT, headers={"X-Quorum-Secret": SECRET})
     assert right.status_code == 201
 
 
-def test_a_redis_that_is_down_is_told_to_label_studio(tmp_path):
-    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", data_dir=tmp_path)
-    response = create_app(settings).test_client().post("/webhook", json=EVENT)
+def test_a_redis_that_is_down_is_told_to_label_studio(settings, tmp_path):
+    away = replace(settings, redis_url=f"unix://{tmp_path}/none.sock")
+    app = create_app(away)
+    app.test_client_class = LabelStudio
+    response = app.test_client().post("/webhook", json=EVENT)
     assert response.status_code == 503
     assert "QUORUM_REDIS_URL" in response.json["error"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("get", "/health"), ("post", "/predict")])
+def test_answers_are_not_stored_nor_taken_for_something_else(client, method, path):
+    headers = getattr(client, method)(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]

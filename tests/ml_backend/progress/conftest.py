@@ -1,7 +1,6 @@
 """A backend with pages, a real Redis and a real store, and browsers and scripts that ask it."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -31,16 +30,16 @@ def metadata(version, labels=6):
 
 
 @pytest.fixture
-def open_settings(redis_url, tmp_path):
-    """Nobody asked for protection."""
-    settings = Settings(redis_url=redis_url, data_dir=tmp_path)
+def settings(redis_url, tmp_path):
+    settings = Settings(
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        basic_auth_user=USER,
+        basic_auth_password=PASSWORD,
+        webhook_secret="battery staple",
+    )
     Jobs.connect(settings).redis.flushall()
     return settings
-
-
-@pytest.fixture
-def settings(open_settings):
-    return replace(open_settings, basic_auth_user=USER, basic_auth_password=PASSWORD)
 
 
 @pytest.fixture

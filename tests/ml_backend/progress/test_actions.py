@@ -6,7 +6,7 @@ import pytest
 from rq import Queue
 
 from ml_backend.app import create_app
-from ml_backend.jobs import HEAVY, QUICK, Jobs
+from ml_backend.jobs import HEAVY, QUICK
 from ml_backend.progress import history
 from ml_backend.progress.actions import ACTIONS
 
@@ -90,15 +90,6 @@ def test_a_script_needs_no_token_but_a_browser_with_the_password_does(browser, j
         f"/progress/{PROJECT}/actions/settings", data={"k": "no"}, auth=(USER, PASSWORD)
     )
     assert refused.status_code == 422 and "no" in refused.json["error"]
-
-
-def test_an_open_page_needs_the_token_too(open_settings, store):
-    jobs, anyone = Jobs.connect(open_settings), create_app(open_settings).test_client()
-    assert anyone.post(PATH).status_code == 403
-    assert not waits(jobs)
-    assert act(anyone, "train").status_code == 303
-    assert waits(jobs)
-    assert store.figures("history")["actions"][0]["who"].startswith("somebody")
 
 
 def test_nothing_is_done_by_following_a_link(signed_in, jobs):

@@ -22,7 +22,6 @@ EVIL = "<script>alert('x')</script>\"><img src=x onerror=y>"
 COMMON: dict[str, Any] = {
     "csrf": "a-token",
     "user": "manager",
-    "open": False,
     "may_act": True,
     "flashes": [],
 }

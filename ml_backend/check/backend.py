@@ -1,0 +1,113 @@
+"""The backend: it answers at its address, to those alone who know the credentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from ..label_studio.attached import SECRET_HEADER
+from .deployment import REQUEST_S, Deployment
+from .findings import CannotTellError, Check, Outcome, fails, ok
+
+_AWAY = "the backend does not answer"
+
+
+def answers(deployment: Deployment) -> Outcome:
+    """Its health, without credentials."""
+    url = deployment.backend_url
+    try:
+        response = httpx.get(f"{url}/health", timeout=REQUEST_S, trust_env=False)
+        told = response.json()
+        # Label Studio, too, says that it is UP.
+        up = response.is_success and told["status"] == "UP" and "model_class" in told
+    except (httpx.HTTPError, httpx.InvalidURL):
+        deployment.away["backend"] = _AWAY
+        return fails(
+            f"nothing answers at {url}",
+            "Start ./quorum up, or name its address with --backend-url.",
+        )
+    except (ValueError, KeyError, TypeError):
+        up = False
+    if not up:
+        deployment.away["backend"] = _AWAY
+        return fails(
+            f"{url} answers with HTTP {response.status_code}, but not as the backend",
+            "Another program listens there: name the backend's address with --backend-url.",
+        )
+    return ok(f"answers at {url}")
+
+
+def credentials(deployment: Deployment) -> Outcome:
+    """User and password are accepted."""
+    settings = deployment.settings
+    if not settings.basic_auth_user:
+        raise CannotTellError("no user and password are set")
+    pair = (settings.basic_auth_user, settings.basic_auth_password)
+    if _call(deployment, "/job_status", {}, auth=pair) == 401:
+        return fails(
+            "the backend refuses the user and password that are set here",
+            "The backend runs with others: start it again with the same QUORUM_BASIC_AUTH_USER "
+            "and QUORUM_BASIC_AUTH_PASSWORD, then ./quorum connect each project again.",
+        )
+    return ok("user and password are accepted")
+
+
+def strangers(deployment: Deployment) -> Outcome:
+    """Wrong credentials, and none, are answered with 401."""
+    wrong = (deployment.settings.basic_auth_user or "nobody", _WRONG)
+    for how, pair in (("without credentials", None), ("with a wrong password", wrong)):
+        status = _call(deployment, "/job_status", {}, auth=pair)
+        if status not in (401, 429):
+            return _open_to(how, status)
+    header = {SECRET_HEADER: _WRONG}
+    status = _call(deployment, "/webhook", _HARMLESS, headers=header)
+    if status not in (401, 429):
+        return _open_to("with a wrong webhook secret", status)
+    return ok("calls without credentials or with wrong ones are refused")
+
+
+def webhook_secret(deployment: Deployment) -> Outcome:
+    """The webhook's secret is accepted."""
+    secret = deployment.settings.webhook_secret
+    if not secret:
+        raise CannotTellError("no webhook secret is set")
+    if _call(deployment, "/webhook", _HARMLESS, headers={SECRET_HEADER: secret}) == 401:
+        return fails(
+            "the backend refuses the webhook secret that is set here",
+            "The backend runs with another: start it again with the same "
+            "QUORUM_WEBHOOK_SECRET, then ./quorum connect each project again.",
+        )
+    return ok("the webhook secret is accepted")
+
+
+# Always the same: the backend counts how many different ones an address tries.
+_WRONG = "wrong-on-purpose-by-quorum-check"
+# No such event exists, and no project has that number: it calls for nothing.
+_HARMLESS = {"action": "QUORUM_CHECK", "project": {"id": 0}}
+
+
+def _call(deployment: Deployment, path: str, body: dict[str, Any], **more: Any) -> int:
+    """The status of a call. Raises CannotTellError if the backend is away."""
+    deployment.need("backend")
+    url = f"{deployment.backend_url}{path}"
+    try:
+        return httpx.post(url, json=body, timeout=REQUEST_S, trust_env=False, **more).status_code
+    except httpx.HTTPError:
+        raise CannotTellError(_AWAY) from None
+
+
+def _open_to(how: str, status: int) -> Outcome:
+    return fails(
+        f"a call {how} is answered with HTTP {status}, not refused",
+        "Start the backend with QUORUM_BASIC_AUTH_USER, QUORUM_BASIC_AUTH_PASSWORD and "
+        "QUORUM_WEBHOOK_SECRET set. Until then let nobody else reach its port.",
+    )
+
+
+CHECKS = (
+    Check("backend", answers),
+    Check("backend: credentials", credentials),
+    Check("backend: strangers", strangers),
+    Check("backend: webhook secret", webhook_secret),
+)

@@ -1,0 +1,103 @@
+"""How a project is connected: to which address, and what was there before.
+
+Kept in the store beside the project's versions, for it must outlive Redis: a project that was
+disconnected stays so when Redis comes back empty.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .settings import Settings
+from .store import is_version, project_ids
+from .store.objects import objects_at
+
+DEFAULT_SAMPLING = "Sequential sampling"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One project's connection to the backend."""
+
+    backend_url: str
+    sampling_before: str = DEFAULT_SAMPLING
+    model_version_before: str = ""
+    connected: bool = True
+
+
+def connection_of(settings: Settings, project_id: int) -> Connection | None:
+    """A project's connection, None if it was never connected or that is not known.
+
+    Raises StoreError.
+    """
+    content = objects_at(settings.store_root).get(_key(project_id))
+    try:
+        value = json.loads(content or b"null")
+        return Connection(**value) if value else None
+    except (ValueError, TypeError):
+        return None
+
+
+def is_disconnected(settings: Settings, project_id: int) -> bool:
+    """Whether a project was connected, and then disconnected. Raises StoreError."""
+    known = connection_of(settings, project_id)
+    return known is not None and not known.connected
+
+
+def connections(settings: Settings) -> dict[int, Connection]:
+    """All projects' connections that are known, by project. Raises StoreError."""
+    found = {number: connection_of(settings, number) for number in project_ids(settings.store_root)}
+    return {number: known for number, known in found.items() if known is not None}
+
+
+def keep_connection(settings: Settings, project_id: int, connection: Connection) -> None:
+    """Replace what is known of a project's connection. Raises StoreError."""
+    content = json.dumps(asdict(connection)).encode()
+    objects_at(settings.store_root).put(_key(project_id), content)
+
+
+def keep_connected(
+    settings: Settings, project_id: int, project: dict[str, Any], backend_url: str
+) -> None:
+    """Remember that a project is connected, and its order as it was before the first time.
+
+    `project` is Label Studio's own record of it. Raises StoreError.
+    """
+    known = connection_of(settings, project_id)
+    if known is not None and known.connected:
+        before = (known.sampling_before, known.model_version_before)
+    else:
+        version = str(project.get("model_version") or "")
+        # Connected by a release that kept no record: what is there now is ours already.
+        ours = known is None and is_version(version)
+        sampling = DEFAULT_SAMPLING if ours else project.get("sampling") or DEFAULT_SAMPLING
+        before = (str(sampling), "" if is_version(version) else version)
+    keep_connection(settings, project_id, Connection(backend_url.rstrip("/"), *before))
+
+
+def keep_disconnected(settings: Settings, project_id: int) -> None:
+    """Remember that a project is not ours any more; versions stay. Raises StoreError."""
+    known = connection_of(settings, project_id)
+    if known is None:
+        known = Connection("")
+    url, before = known.backend_url, (known.sampling_before, known.model_version_before)
+    keep_connection(settings, project_id, Connection(url, *before, connected=False))
+
+
+def announced_url(settings: Settings) -> str:
+    """Where the backend that runs with this data folder listens, "" if none does or it is not told.
+
+    ./quorum up tells its own address there, the demo that of its Label Studio.
+    """
+    try:
+        notice = json.loads((settings.data_dir / "running.json").read_text())
+        address = str(notice["address"]).rstrip("/")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return "" if address == settings.label_studio_url.rstrip("/") else address
+
+
+def _key(project_id: int) -> str:
+    return f"projects/{int(project_id)}/connection.json"

@@ -1,0 +1,223 @@
+"""Who may call the backend: user and password as Label Studio sends them, or the webhooks' secret.
+
+Everything but `/` and `/health` needs them. Guessing is limited by address, and whoever has shown
+the right ones before, as Label Studio has, is never kept out by what others at its address try.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from flask import current_app, request
+from redis import Redis
+from redis.exceptions import RedisError
+from werkzeug.exceptions import TooManyRequests, Unauthorized
+
+from .settings import Settings, SettingsError, variable_of
+
+log = logging.getLogger(__name__)
+
+SECRET_HEADER = "X-Quorum-Secret"
+WINDOW_S = 15 * 60
+MOST_GUESSES = 10  # different wrong credentials from one address in a window
+_REMEMBERED_S = 30 * 24 * 3600
+_NOTED_EVERY_S = 3600
+_MOST_ADDRESSES = 10_000
+
+
+def require_credentials(settings: Settings) -> None:
+    """Refuse settings under which somebody could call the backend without credentials.
+
+    Raises SettingsError, which names the variable and the remedy.
+    """
+    for name in ("basic_auth_user", "basic_auth_password", "webhook_secret"):
+        value, variable = str(getattr(settings, name)), variable_of(name)
+        if not value:
+            raise SettingsError(
+                f"{variable} is not set, and the backend answers nobody without credentials: "
+                "./quorum up makes them; elsewhere set it, to what openssl rand -hex 24 prints "
+                "for example"
+            )
+        # Label Studio and proxies change or drop other characters on their way in a header.
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise SettingsError(
+                f"{variable} must have letters, digits and signs of ASCII alone, without spaces "
+                "around it: Label Studio could not send it"
+            )
+    if ":" in settings.basic_auth_user:
+        raise SettingsError(
+            f"{variable_of('basic_auth_user')} must have no colon: in basic auth one ends the user"
+        )
+
+
+@dataclass
+class _Tried:
+    """What an address has tried in its window."""
+
+    ends: float
+    wrong: set[int] = field(default_factory=set)
+    asked_redis: bool = False
+
+
+@dataclass
+class Guesses:
+    """Wrong credentials by address, and the addresses that have shown right ones.
+
+    The same wrong password counts once, however often it comes: after a change of password Label
+    Studio sends the old one until somebody connects again, and that is no guessing.
+    """
+
+    redis: Redis
+    _tried: dict[str, _Tried] = field(default_factory=dict)
+    _right: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refuses(self, address: str) -> bool:
+        """Whether an address has guessed so often that its credentials are not looked at."""
+        with self._lock:
+            tried = self._tried.get(address)
+            if tried is None or tried.ends <= time.monotonic():
+                return False
+            if len(tried.wrong) < MOST_GUESSES or address in self._right:
+                return False
+            if tried.asked_redis:
+                return True
+            tried.asked_redis = True
+        try:
+            before = bool(self.redis.exists(_key(address)))  # this process may have started late
+        except RedisError:
+            before = False
+        if before:
+            with self._lock:
+                self._right[address] = time.monotonic()
+        else:
+            log.warning("%s has guessed too often: it is refused for a while", address)
+        return not before
+
+    def wrong(self, address: str, credentials: str) -> None:
+        """These were wrong."""
+        now, shape = time.monotonic(), hash(credentials)  # keyed: nothing can be read back from it
+        with self._lock:
+            if len(self._tried) >= _MOST_ADDRESSES:  # a guesser's addresses must not fill memory
+                self._tried = {a: t for a, t in self._tried.items() if t.ends > now}
+                if len(self._tried) >= _MOST_ADDRESSES:
+                    self._tried.clear()
+            tried = self._tried.get(address)
+            if tried is None or tried.ends <= now:
+                tried = self._tried[address] = _Tried(now + WINDOW_S)
+            new = shape not in tried.wrong and len(tried.wrong) < MOST_GUESSES
+            if new:
+                tried.wrong.add(shape)
+        if new:
+            log.warning("%s sent wrong credentials", address)
+
+    def right(self, address: str) -> None:
+        """These were right: whatever else comes from there, the right ones are looked at."""
+        now = time.monotonic()
+        with self._lock:
+            noted = self._right.get(address)
+            if noted is not None and now - noted < _NOTED_EVERY_S:
+                return
+            self._right[address] = now
+        with suppress(RedisError):
+            self.redis.set(_key(address), 1, ex=_REMEMBERED_S)
+
+
+def admit() -> None:
+    """Before each request: let in who sends the right credentials.
+
+    Raises Unauthorized, TooManyRequests.
+    """
+    # The pages see to it themselves: people sign in there, scripts send user and password.
+    if request.endpoint in ("root", "health") or request.blueprint == "progress":
+        return
+    check_credentials(or_secret=request.endpoint == "webhook")
+
+
+def check_credentials(or_secret: bool = False) -> None:
+    """Look at the user and password in a request's header, or else at the webhooks' secret.
+
+    Raises Unauthorized, TooManyRequests.
+    """
+    about = current_app.extensions["quorum"]
+    settings: Settings = about["settings"]
+    guesses: Guesses = about["guesses"]
+    address = address_of_caller()
+    if guesses.refuses(address):
+        raise too_many()
+    user, password = _basic_auth()
+    secret = request.headers.get(SECRET_HEADER, "") if or_secret else ""
+    right_user = same(user, settings.basic_auth_user)
+    right = same(password, settings.basic_auth_password) and right_user
+    if or_secret:
+        right = same(secret, settings.webhook_secret) or right
+    if right:
+        guesses.right(address)
+        return
+    if secret or "Authorization" in request.headers:
+        guesses.wrong(address, f"{request.headers.get('Authorization')}\0{secret}")
+    if or_secret:
+        raise Unauthorized(
+            f"the webhook's {SECRET_HEADER} header is missing or wrong: run ./quorum connect "
+            "with the project's number"
+        )
+    raise Unauthorized("user or password is missing or wrong")
+
+
+def _basic_auth() -> tuple[str, str]:
+    """User and password of a request's header, empty if there are none."""
+    try:
+        given = request.authorization
+    except ValueError:  # werkzeug lets it through for what is not even ASCII
+        return "", ""
+    if given is None or given.type != "basic":
+        return "", ""
+    return given.username or "", given.password or ""
+
+
+def same(given: str, wanted: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell how far; an empty one fits none.
+
+    What cannot be encoded is equal to nothing.
+    """
+    fits = hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+    return fits and bool(wanted)
+
+
+def address_of_caller() -> str:
+    """Whose attempts are counted together: an address, or what an IPv6 network of one home has.
+
+    A proxy on this host tells the address that it was called from, last in X-Forwarded-For; anybody
+    else could write there what they like.
+    """
+    text = request.remote_addr or ""
+    try:
+        if ip_address(text).is_loopback:
+            text = request.headers.get("X-Forwarded-For", text).rpartition(",")[2].strip()
+        found = ip_address(text)
+    except ValueError:
+        return request.remote_addr or ""
+    if isinstance(found, IPv6Address):
+        within = found.ipv4_mapped
+        return str(within or ip_network((int(found), 64), strict=False))
+    return str(found)
+
+
+def too_many() -> TooManyRequests:
+    """To be raised for one who has guessed too often."""
+    minutes = WINDOW_S // 60
+    return TooManyRequests(
+        f"too many wrong passwords from your address: wait {minutes} minutes, then try again",
+        retry_after=WINDOW_S,
+    )
+
+
+def _key(address: str) -> str:
+    return f"quorum:callers:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
