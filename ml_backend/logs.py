@@ -46,6 +46,7 @@ _FIELDS = ("project", "version", "step", "job")  # of `extra`
 _PROJECT = re.compile(r"project (\d+): ")
 _USER_IN_URL = re.compile(r"(?<=://)[^\s/@]+@")
 _QUERY = re.compile(r"(?<=[\w/.~%-])\?[^\s'\"<>)\]]*=[^\s'\"<>)\]]*")
+_KIND = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")  # how a traceback names the error's type
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -76,6 +77,15 @@ def type_and_place(error: BaseException) -> str:
         trace = trace.tb_next
     place = f" at {_place(trace)}" if trace else ""
     return f"{type(error).__name__}{place}"
+
+
+def places_of(traceback: str) -> str:
+    """What of a printed traceback may be kept: the places, and the last error's type."""
+    lines = traceback.splitlines()
+    places = [line for line in lines if line.startswith('  File "')]
+    after = lines[lines.index(places[-1]) + 1 :] if places else lines
+    kinds = [found[0] for line in after if (found := _KIND.match(line))]
+    return "\n".join([*places, *kinds[:1]])
 
 
 class GunicornLogger(Logger):

@@ -79,7 +79,21 @@ def main() -> int:
     return 0
 
 
-class RoundWorker(Worker):
+class _Discreet(Worker):
+    """A worker that keeps no error's words in Redis: they may quote what was being read."""
+
+    def handle_job_failure(
+        self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = ""
+    ) -> None:
+        kept = logs.places_of(exc_string)
+        super().handle_job_failure(job, queue, started_job_registry, kept)
+
+
+class _Attendant(_Discreet, SimpleWorker):
+    """Does its jobs in its own process."""
+
+
+class RoundWorker(_Discreet):
     """A worker whose job's process does not outlive it: a step must not be done twice at once."""
 
     device = "cpu"  # shown on the page
@@ -145,7 +159,7 @@ def _attend(settings: Settings) -> None:
         except (JobsError, RedisError, StoreError) as error:
             log.warning("the attendant waits: %s", error)
             time.sleep(1)
-    SimpleWorker([QUICK], connection=_blocking(settings)).work(logging_level="WARNING")
+    _Attendant([QUICK], connection=_blocking(settings)).work(logging_level="WARNING")
 
 
 def _run_timers(settings: Settings) -> None:

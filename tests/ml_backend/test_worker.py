@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 
+from redis import Redis
 from rq import Queue, Worker
 
 from launcher import CLONE
 from ml_backend.jobs import HEAVY, Jobs
 from ml_backend.settings import Settings
+from ml_backend.worker import _Attendant
 
 
 def run(environment, log, *arguments):
@@ -89,3 +91,20 @@ def test_a_worker_takes_steps_and_leaves_no_process_behind(redis_url, tmp_path):
     assert "cannot be reached" in status["error"], (tmp_path / "log").read_text()
     assert jobs.workers() == 0
     assert device == b"cpu"
+
+
+def test_redis_keeps_of_an_error_the_place_and_none_of_its_words(redis_url):
+    connection = Redis.from_url(redis_url)
+    connection.flushall()
+    job = Queue("canaries", connection=connection).enqueue(
+        "tests.ml_backend.test_worker.fail_with", "PATIENT^CANARY"
+    )
+    _Attendant(["canaries"], connection=connection).work(burst=True, logging_level="CRITICAL")
+    kept = job.latest_result().exc_string
+    assert "ValueError" in kept and "test_worker.py" in kept and "CANARY" not in kept
+    results = [connection.dump(key) for key in connection.keys("*result*")]
+    assert results and not any(b"CANARY" in value for value in results)
+
+
+def fail_with(text):
+    raise ValueError(f"{text}\nPATIENT^CANARY: on a line of its own")
