@@ -37,17 +37,23 @@ class Parts:
                 else:
                     setattr(owner, name, function)
 
+    @contextmanager
+    def block(self, part: str) -> Iterator[None]:
+        """Time what is done inside as that part."""
+        inside, self._of_thread.inside = getattr(self._of_thread, "inside", 0.0), 0.0
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - started
+            with self._lock:
+                self.seconds[part] += took - self._of_thread.inside
+            self._of_thread.inside = inside + took
+
     def _around(self, part: str, function: Any) -> Any:
         @functools.wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
-            inside, self._of_thread.inside = getattr(self._of_thread, "inside", 0.0), 0.0
-            started = time.perf_counter()
-            try:
+            with self.block(part):
                 return function(*arguments, **named)
-            finally:
-                took = time.perf_counter() - started
-                with self._lock:
-                    self.seconds[part] += took - self._of_thread.inside
-                self._of_thread.inside = inside + took
 
         return call

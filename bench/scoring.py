@@ -33,7 +33,7 @@ from ml_backend.learning.training_settings import TrainingSettings
 
 from .pages import hardware, markdown_table, write_section
 
-_BATCH = 16
+_BATCH = 8
 _STAGES = ("floor", "scoring")
 
 

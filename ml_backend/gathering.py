@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ from .targets import Target, target_of_masks
 Grey = npt.NDArray[np.uint8]
 
 _CHUNK = 50  # tasks whose annotations are in memory at once, as Label Studio wrote them
+_AT_ONCE = 4  # pictures under way: annotators are to find Label Studio's other threads free
+_Read = TypeVar("_Read")
 _TROUBLE = frozenset({401, 403, 429, 502, 503, 504})
 
 
@@ -50,9 +53,18 @@ def read_images(
     problems: list[Problem],
 ) -> Iterator[tuple[Task, Grey]]:
     """Images one after another; a task whose image is gone goes to the problems instead."""
-    for task in tasks:
+
+    def read(task: Task) -> Grey | ImageError | LabelStudioError:
         try:
-            yield task, read_image(label_studio, task, config)
+            return read_image(label_studio, task, config)
+        except (ImageError, LabelStudioError) as error:
+            return error
+
+    for task, found in _some_ahead(read, tasks):
+        try:
+            if isinstance(found, Exception):
+                raise found
+            yield task, found
         except ImageError as error:
             problems.append(Problem(task.id, str(error)))
         except LabelStudioError as error:
@@ -61,6 +73,27 @@ def read_images(
             if isinstance(error, LabelStudioDown) or error.status in _TROUBLE:
                 raise
             problems.append(Problem(task.id, str(error)))
+
+
+def _some_ahead(
+    read: Callable[[Task], _Read], tasks: Sequence[Task]
+) -> Iterator[tuple[Task, _Read]]:
+    """Tasks with what is read of each, in their order; a few are read at once, ahead of time."""
+    if len(tasks) < 2:
+        yield from ((task, read(task)) for task in tasks)
+        return
+    coming: deque[tuple[Task, Future[_Read]]] = deque()
+    with ThreadPoolExecutor(min(_AT_ONCE, len(tasks))) as pool:
+        try:
+            for task in tasks:
+                coming.append((task, pool.submit(read, task)))
+                if len(coming) >= 2 * _AT_ONCE:
+                    first, future = coming.popleft()
+                    yield first, future.result()
+            for first, future in coming:
+                yield first, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from .store.folder import FolderObjects
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 Grey = npt.NDArray[np.uint8]
 
 
@@ -95,7 +95,7 @@ class LabelCache:
     def __init__(self, folder: Path, server: str, project_id: int, limit_bytes: int) -> None:
         """`server` is Label Studio's address: another one's task of that number is another."""
         self._server = server
-        self._objects = FolderObjects(folder)
+        self._objects = FolderObjects(folder, durable=False)
         self._prefix = f"projects/{int(project_id)}/labels"
         self._limit = limit_bytes
         self._used: int | None = None
@@ -164,12 +164,15 @@ def _written(state: str, found: Slice) -> bytes:
             arrays[f"mask.{number}"] = np.frombuffer(packed, dtype=np.uint8)
     about = json.dumps({"state": state, "annotations": annotations}).encode()
     arrays["about"] = np.frombuffer(about, dtype=np.uint8)
-    return save(arrays)
+    content = save(arrays)
+    return zlib.crc32(content).to_bytes(4, "big") + content
 
 
 def _read(content: bytes, state: str) -> Slice | None:
+    if zlib.crc32(content[4:]) != int.from_bytes(content[:4], "big"):
+        return None  # a power cut may leave a file whose content is not all there
     try:
-        arrays = load(content)
+        arrays = load(content[4:])
         about: dict[str, Any] = json.loads(arrays["about"].tobytes())
         if about["state"] != state:
             return None

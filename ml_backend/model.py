@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
@@ -35,6 +36,12 @@ ROUND_EVENTS = frozenset(
 )
 # A task without a draft goes behind all others: it must not displace the selected batch.
 _LAST = 1.0
+
+
+@lru_cache(maxsize=4)
+def _connection(settings: Settings) -> LabelStudio:
+    """One that stays open: to make one takes about as long as to draft a slice."""
+    return LabelStudio.of(settings)
 
 
 class CommitteeModel(LabelStudioMLBase):
@@ -105,8 +112,7 @@ class CommitteeModel(LabelStudioMLBase):
             for number, place in places.items()
         ]
         problems: list[Problem] = []
-        with LabelStudio.of(settings) as server:
-            read = list(read_images(server, asked, config, problems))
+        read = list(read_images(_connection(self._settings), asked, config, problems))
         for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
             without = held_back(settings, max(task.id, 0))
             answers[places[task.id]] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,9 @@ from torch import Tensor, nn
 from .networks import build_network, predict
 from .training import seeded
 from .training_settings import TrainingSettings
+
+# Asked for before anybody sets another number, which threads that begin later would take over.
+_CORES = torch.get_num_threads()
 
 Ask = Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]]
 
@@ -85,11 +90,19 @@ def side_by_side(members: Sequence[nn.Module], device: torch.device) -> Iterator
         with torch.inference_mode():  # holds for one thread alone
             return predict(member, x)
 
-    cores = torch.get_num_threads()
-    workers = min(len(members), cores)
+    pool, before = _threads(os.getpid()), torch.get_num_threads()
+    # What is small beside the passes loses by a second core that others keep busy.
+    torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield lambda x: pool.map(lambda member: answer(member, x), members)
+        yield lambda x: pool.map(lambda member: answer(member, x), members)
     finally:
-        # Threads that begin later take over the number last set by any.
-        torch.set_num_threads(cores)
+        torch.set_num_threads(before)
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """One thread a core: whoever asks at once in a process shares the cores.
+
+    By process, for one that was forked has none of its parent's threads.
+    """
+    return ThreadPoolExecutor(_CORES, initializer=torch.set_num_threads, initargs=(1,))

@@ -20,8 +20,10 @@ _ATTEMPTS = 50  # each loses to another process that removes the folder in the s
 class FolderObjects:
     """Objects below a local folder, readable by this user only (0700, 0600)."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, durable: bool = True) -> None:
+        """Without `durable` what was written last may be lost or damaged by a power cut."""
         self._root = root
+        self._durable = durable
 
     @property
     def where(self) -> str:
@@ -40,7 +42,8 @@ class FolderObjects:
         """Replace a file at once and whole. Raises StoreError."""
         with self._reaching(key, "written"), self._written(key, content) as temporary:
             os.replace(temporary, self._root / key)
-            _sync_folder(temporary.parent)
+            if self._durable:
+                _sync_folder(temporary.parent)
 
     def put_new(self, key: str, content: bytes) -> bool:
         """Make a file unless it is there. Raises StoreError."""
@@ -112,7 +115,8 @@ class FolderObjects:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if self._durable:
+                    os.fsync(stream.fileno())
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)

@@ -1,16 +1,18 @@
 """An export names the Quorum that made it."""
 
+import re
 import subprocess
 
 import pytest
-import tomllib
 
 from launcher import CLONE
 from ml_backend.export.release import commit, release
 
 
 def test_the_release_is_pyproject_s():
-    assert release() == tomllib.loads((CLONE / "pyproject.toml").read_text())["project"]["version"]
+    # Python 3.10 has no reader of TOML.
+    found = re.search(r'(?m)^version = "([^"]+)"$', (CLONE / "pyproject.toml").read_text())
+    assert release() == found[1]
 
 
 @pytest.fixture
