@@ -144,9 +144,7 @@ def _import(
         os.sched_setaffinity(0, allowed)
 
 
-def _seconds(
-    folders: Sequence[Path], scratch: Path, options: Sequence[str], workers: int
-) -> float:
+def _seconds(folders: Sequence[Path], scratch: Path, options: Sequence[str], workers: int) -> float:
     """Until importers that start together, one a folder, are done; each has `workers` cores."""
     allowed = sorted(os.sched_getaffinity(0))
     started = time.perf_counter()

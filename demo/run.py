@@ -20,8 +20,8 @@ from importer.journal import write_atomically
 from importer.pseudonyms import pseudonym
 from importer.tasks import send
 from launcher import CLONE
+from launcher.data_lock import DataLock
 from launcher.processes import (
-    DataLock,
     ServiceError,
     Supervisor,
     free_port,

@@ -73,7 +73,11 @@ def import_command(argv: Sequence[str]) -> int:
     )
     add_making_options(parser)
     add_sending_options(parser)
-    parser.add_argument("--dry-run", action="store_true", help="report, and write nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="report, and write no image and no task (the hospital's key is made on first use)",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--study", help="of a DICOMweb server: one study by its UID")
     parser.add_argument("--series", help="of a DICOMweb server: one series by its UID")

@@ -87,20 +87,11 @@ def _up(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
-def _with_secrets(module: str) -> Callable[[Sequence[str]], int]:
+def _with_running_settings(module: str, backend: bool = True) -> Callable[[Sequence[str]], int]:
     def run(arguments: Sequence[str]) -> int:
-        from .up import with_secrets
+        from .up import with_running_settings
 
-        return with_secrets(module, arguments)
-
-    return run
-
-
-def _with_or_without_backend(module: str) -> Callable[[Sequence[str]], int]:
-    def run(arguments: Sequence[str]) -> int:
-        from .up import with_secrets
-
-        return with_secrets(module, arguments, backend=False)
+        return with_running_settings(module, arguments, backend)
 
     return run
 
@@ -112,12 +103,6 @@ def _backup(command: str) -> Callable[[Sequence[str]], int]:
         return COMMANDS[command](arguments)
 
     return run
-
-
-def _export(arguments: Sequence[str]) -> int:
-    from .up import with_secrets
-
-    return with_secrets("ml_backend.export", arguments, backend=False)
 
 
 def _bench(arguments: Sequence[str]) -> int:
@@ -180,15 +165,15 @@ _LIVE_BENCHES = (["crowd"], ["storm"], ["faults"], ["gather"], ["round"])
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "up": _up,
-    "connect": _with_secrets("ml_backend.connect"),
-    "disconnect": _with_or_without_backend("ml_backend.disconnect"),
-    "check": _with_or_without_backend("ml_backend.check"),
-    "project": _with_secrets("ml_backend.manage"),
+    "connect": _with_running_settings("ml_backend.connect"),
+    "disconnect": _with_running_settings("ml_backend.disconnect", backend=False),
+    "check": _with_running_settings("ml_backend.check", backend=False),
+    "project": _with_running_settings("ml_backend.manage"),
     **{
         command: _importer(command)
         for command in ("import", "receive", "release", "reveal", "rotate-key", "return")
     },
-    "export": _export,
+    "export": _with_running_settings("ml_backend.export", backend=False),
     "backup": _backup("backup"),
     "restore": _backup("restore"),
     "bench": _bench,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import json
 import os
 import signal
 import socket
@@ -219,55 +217,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-RESTORING = "restoring.json"  # a restore into the data folder has begun, and did not end
-
-
-class DataLock:
-    """Keeps two commands from using the same data folder at once, and any from half a restore."""
-
-    def __init__(self, folder: Path, *, restoring: bool = False) -> None:
-        """Raises ServiceError if another command holds the folder, or it cannot be written.
-
-        So it does if a restore was interrupted there, unless it is one that asks.
-        """
-        self._notice = folder / "running.json"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise ServiceError(f"{folder} cannot be written: {error.strerror}") from None
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._handle)
-            raise ServiceError(f"it is running already{self._where()}") from None
-        if not restoring and (folder / RESTORING).exists():
-            os.close(self._handle)
-            raise ServiceError(
-                f"a restore into {folder} was interrupted: give the same ./quorum restore again "
-                f"(or, if all is in its place, remove {folder / RESTORING})"
-            )
-
-    def _where(self) -> str:
-        try:
-            notice = json.loads(self._notice.read_text())
-            return f" at {notice['address']} (process {notice['pid']})"
-        except (OSError, ValueError, KeyError):
-            return ""
-
-    def announce(self, address: str, environment: Mapping[str, str]) -> None:
-        """Tell a second command where the first one is, and the settings that it runs with.
-
-        Secrets are among them: the file is its owner's alone, and gone when the first one ends.
-        """
-        notice = {"address": address, "pid": os.getpid(), "environment": dict(environment)}
-        handle = os.open(self._notice, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as stream:
-            json.dump(notice, stream)
-
-    def release(self) -> None:
-        """Free the folder."""
-        self._notice.unlink(missing_ok=True)
-        os.close(self._handle)

@@ -166,12 +166,11 @@ def start_backend(
     argv = [
         sys.executable,
         "-m",
-        "gunicorn",
-        "ml_backend.app:create_app()",
-        "--bind",
-        f"{host}:{port}",
-        "--config",
-        "python:ml_backend.serving",
+        "ml_backend.serving",
+        "--host",
+        host,
+        "--port",
+        str(port),
     ]
     supervisor.start("The backend", argv, full, data / "logs" / "backend.log", _RESTARTS)
     # What was under way in one that dies is taken up again by the next.

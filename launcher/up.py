@@ -12,7 +12,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from .processes import DataLock, ServiceError, Supervisor, stop_on_signals
+from .data_lock import DataLock
+from .processes import ServiceError, Supervisor, stop_on_signals
 from .services import new_secrets, remove_socket, start_backend, start_redis
 
 
@@ -48,7 +49,7 @@ def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environment.items() if k.startswith(("QUORUM_", "LABEL_STUDIO_"))}
 
 
-def with_secrets(module: str, arguments: Sequence[str], backend: bool = True) -> int:
+def with_running_settings(module: str, arguments: Sequence[str], backend: bool = True) -> int:
     """Run a module's main() with the settings of the running ``up`` or demo.
 
     What the environment says itself comes first. Without `backend` it may also run without one,
@@ -66,7 +67,8 @@ def with_secrets(module: str, arguments: Sequence[str], backend: bool = True) ->
     except ServiceError as error:
         print(f"quorum: {error}", file=sys.stderr)
         return 1
-    if backend and not os.environ.get("QUORUM_REDIS_URL") and "--help" not in arguments:
+    asks_for_help = "-h" in arguments or "--help" in arguments
+    if backend and not os.environ.get("QUORUM_REDIS_URL") and not asks_for_help:
         print(
             "quorum: the backend is not running here: start ./quorum up first, or set "
             "QUORUM_REDIS_URL",

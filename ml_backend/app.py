@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
 from . import bodies, credentials, logs
+from .allocator import keep_large_blocks
 from .committees import CommitteeCache
 from .connection import is_disconnected
 from .jobs import Jobs, JobsError
@@ -34,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     chosen = settings or Settings.from_environment()
     credentials.require_credentials(chosen)
+    keep_large_blocks()
     logs.set_up(chosen)
     app = Flask("quorum", static_folder=None)
     jobs = Jobs.connect(chosen)
@@ -156,12 +158,5 @@ def _as_json(error: Exception) -> tuple[Response, int] | Response:
         log.warning("%s: %s", request.endpoint, error)
         return jsonify({"error": str(error)}), 503
     # Type and place only: the text of an unforeseen error may quote what it was given.
-    log.error("%s: %s at %s", request.endpoint, type(error).__name__, _place(error))
+    log.error("%s: %s", request.endpoint, logs.type_and_place(error))
     return jsonify({"error": "internal error: see the backend's log"}), 500
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .connection import keep_connected
+from .connection import USUAL_URL, keep_connected, usual_url
 from .jobs import Jobs, JobsError
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import BrushConfig, MaskError
@@ -45,19 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("project", type=int, help="the project's number, as in its address")
     parser.add_argument(
         "--backend-url",
-        default="http://127.0.0.1:9090",
-        help="the backend's address as Label Studio sees it (default: %(default)s)",
+        help="the backend's address as Label Studio sees it (default: where ./quorum up or the "
+        f"demo listens on this machine, else {USUAL_URL})",
     )
     arguments = parser.parse_args(argv)
+    backend_url = arguments.backend_url or ""
     try:
         settings = Settings.from_environment()
+        backend_url = backend_url or usual_url(settings)
         label_studio = LabelStudio.of(settings)
-        connect_project(settings, label_studio, arguments.project, arguments.backend_url)
+        connect_project(settings, label_studio, arguments.project, backend_url)
     except (SettingsError, LabelStudioError, MaskError, StoreError, JobsError) as error:
         print(f"quorum connect: {error}", file=sys.stderr)
         if "health check" in str(error) or getattr(error, "status", None) == 400:
             print(
-                f"Label Studio could not use the backend at {arguments.backend_url}. Is "
+                f"Label Studio could not use the backend at {backend_url}. Is "
                 "./quorum up running? A private address is refused until Label Studio runs with "
                 "LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and "
                 "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false.",
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         return 1
     print(f"Project {arguments.project} is connected; its first order is being made.")
-    print(f"Progress: {arguments.backend_url.rstrip('/')}/progress/{arguments.project}")
+    print(f"Progress: {backend_url.rstrip('/')}/progress/{arguments.project}")
     return 0
 
 

@@ -15,6 +15,7 @@ from .store import is_version, project_ids
 from .store.objects import objects_at
 
 DEFAULT_SAMPLING = "Sequential sampling"
+USUAL_URL = "http://127.0.0.1:9090"  # of the backend, unless ./quorum up is told another port
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,20 @@ def keep_disconnected(settings: Settings, project_id: int) -> None:
 def announced_url(settings: Settings) -> str:
     """Where the backend that runs with this data folder listens, "" if none does or it is not told.
 
-    ./quorum up tells its own address there, the demo that of its Label Studio.
+    ./quorum up tells its own address there, the demo that of its Label Studio, and its backend's
+    beside it.
     """
     try:
         notice = json.loads((settings.data_dir / "running.json").read_text())
-        address = str(notice["address"]).rstrip("/")
-    except (OSError, ValueError, KeyError, TypeError):
+        address = str(notice.get("backend") or notice["address"]).rstrip("/")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
     return "" if address == settings.label_studio_url.rstrip("/") else address
+
+
+def usual_url(settings: Settings) -> str:
+    """Where the backend is if nobody says it: where it runs with this data folder, or may run."""
+    return announced_url(settings) or USUAL_URL
 
 
 def _key(project_id: int) -> str:

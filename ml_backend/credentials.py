@@ -6,30 +6,27 @@ the right ones before, as Label Studio has, is never kept out by what others at 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from flask import current_app, request
 from redis import Redis
 from redis.exceptions import RedisError
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 
+from .callers import caller, networks_in
+from .label_studio.attached import SECRET_HEADER
 from .settings import Settings, SettingsError, variable_of
+from .windows import PER_ADDRESS, WINDOW_S, Windows, hashed
 
 log = logging.getLogger(__name__)
 
-SECRET_HEADER = "X-Quorum-Secret"
-WINDOW_S = 15 * 60
-MOST_GUESSES = 10  # different wrong credentials from one address in a window
+MOST_GUESSES = PER_ADDRESS  # that differ: the same wrong password is counted once
 _REMEMBERED_S = 30 * 24 * 3600
 _NOTED_EVERY_S = 3600
-_MOST_ADDRESSES = 10_000
 
 
 def require_credentials(settings: Settings) -> None:
@@ -61,7 +58,6 @@ def require_credentials(settings: Settings) -> None:
 class _Tried:
     """What an address has tried in its window."""
 
-    ends: float
     wrong: set[int] = field(default_factory=set)
     asked_redis: bool = False
 
@@ -75,17 +71,14 @@ class Guesses:
     """
 
     redis: Redis
-    _tried: dict[str, _Tried] = field(default_factory=dict)
+    _tried: Windows[_Tried] = field(default_factory=lambda: Windows(_Tried))
     _right: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refuses(self, address: str) -> bool:
         """Whether an address has guessed so often that its credentials are not looked at."""
-        with self._lock:
+        with self._tried.lock:
             tried = self._tried.get(address)
-            if tried is None or tried.ends <= time.monotonic():
-                return False
-            if len(tried.wrong) < MOST_GUESSES or address in self._right:
+            if tried is None or len(tried.wrong) < MOST_GUESSES or address in self._right:
                 return False
             if tried.asked_redis:
                 return True
@@ -95,7 +88,7 @@ class Guesses:
         except RedisError:
             before = False
         if before:
-            with self._lock:
+            with self._tried.lock:
                 self._right[address] = time.monotonic()
         else:
             log.warning("%s has guessed too often: it is refused for a while", address)
@@ -103,15 +96,9 @@ class Guesses:
 
     def wrong(self, address: str, credentials: str) -> None:
         """These were wrong."""
-        now, shape = time.monotonic(), hash(credentials)  # keyed: nothing can be read back from it
-        with self._lock:
-            if len(self._tried) >= _MOST_ADDRESSES:  # a guesser's addresses must not fill memory
-                self._tried = {a: t for a, t in self._tried.items() if t.ends > now}
-                if len(self._tried) >= _MOST_ADDRESSES:
-                    self._tried.clear()
-            tried = self._tried.get(address)
-            if tried is None or tried.ends <= now:
-                tried = self._tried[address] = _Tried(now + WINDOW_S)
+        shape = hash(credentials)  # keyed: nothing can be read back from it
+        with self._tried.lock:
+            tried = self._tried.of(address)
             new = shape not in tried.wrong and len(tried.wrong) < MOST_GUESSES
             if new:
                 tried.wrong.add(shape)
@@ -121,7 +108,7 @@ class Guesses:
     def right(self, address: str) -> None:
         """These were right: whatever else comes from there, the right ones are looked at."""
         now = time.monotonic()
-        with self._lock:
+        with self._tried.lock:
             noted = self._right.get(address)
             if noted is not None and now - noted < _NOTED_EVERY_S:
                 return
@@ -192,22 +179,13 @@ def same(given: str, wanted: str) -> bool:
 
 
 def address_of_caller() -> str:
-    """Whose attempts are counted together: an address, or what an IPv6 network of one home has.
-
-    A proxy on this host tells the address that it was called from, last in X-Forwarded-For; anybody
-    else could write there what they like.
-    """
-    text = request.remote_addr or ""
-    try:
-        if ip_address(text).is_loopback:
-            text = request.headers.get("X-Forwarded-For", text).rpartition(",")[2].strip()
-        found = ip_address(text)
-    except ValueError:
-        return request.remote_addr or ""
-    if isinstance(found, IPv6Address):
-        within = found.ipv4_mapped
-        return str(within or ip_network((int(found), 64), strict=False))
-    return str(found)
+    """Whose attempts are counted together, told by proxies where those are trusted."""
+    settings: Settings = current_app.extensions["quorum"]["settings"]
+    return caller(
+        request.remote_addr or "",
+        request.headers.get("X-Forwarded-For", ""),
+        networks_in(settings.trusted_proxies),
+    )
 
 
 def too_many() -> TooManyRequests:
@@ -220,4 +198,4 @@ def too_many() -> TooManyRequests:
 
 
 def _key(address: str) -> str:
-    return f"quorum:callers:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
+    return f"quorum:callers:{hashed(address)}"

@@ -12,6 +12,7 @@ from .connection import (
     Connection,
     announced_url,
     connection_of,
+    is_disconnected,
     keep_disconnected,
 )
 from .jobs import Jobs
@@ -150,11 +151,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except LabelStudioError as error:
         _tell(f"quorum disconnect: {error}")
-        if isinstance(error, LabelStudioDown):
+        if isinstance(error, LabelStudioDown) and not arguments.only and _is_off(settings, number):
             _tell("No round begins by itself any more; call this again once Label Studio is back.")
         return 1
     _report(number, done, others)
     return 0
+
+
+def _is_off(settings: Settings, number: int) -> bool:
+    """Whether the store remembers that a project is not ours any more."""
+    try:
+        return is_disconnected(settings, number)
+    except StoreError:
+        return False
 
 
 def _only(server: LabelStudio, number: int, url: str) -> int:

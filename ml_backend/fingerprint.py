@@ -1,12 +1,15 @@
-"""Which code a process runs, as a short fingerprint of the backend's own modules."""
+"""Which code and which key of the division a process runs with, as short fingerprints."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from functools import cache
 from pathlib import Path
 
-CODE = "code"  # a field of RQ's own record of a worker, gone with it
+# Fields of RQ's own record of a worker, gone with it.
+CODE = "code"
+SPLIT = "split"
 
 
 @cache
@@ -18,3 +21,8 @@ def fingerprint() -> str:
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()[:12]
+
+
+def split_fingerprint(split_key: str) -> str:
+    """Twelve hex digits that tell two keys of the held-out hash apart; the key stays unknown."""
+    return hmac.digest(split_key.encode(), b"which split key is this", "sha256").hex()[:12]

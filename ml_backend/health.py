@@ -61,15 +61,15 @@ def worker_trouble(settings: Settings, queue: str, host: str | None = None) -> s
     its last heartbeat; that its process lives is asked of the kernel.
     """
     host = host or socket.gethostname()
-    redis = Redis.from_url(
-        settings.redis_url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
-    )
     try:
-        known = Worker.all(queue=Queue(queue, connection=redis))
+        with Redis.from_url(
+            settings.redis_url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
+        ) as redis:
+            known = Worker.all(queue=Queue(queue, connection=redis))
     except RedisError as error:
         return f"Redis does not answer ({type(error).__name__}): look at QUORUM_REDIS_URL"
-    finally:
-        redis.close()
+    except (TypeError, ValueError):  # an option of its address that there is not, or that is bad
+        return "QUORUM_REDIS_URL is not an address of a Redis: correct it"
     if any(worker.hostname == host and _lives(worker.pid) for worker in known):
         return ""
     return f"RQ knows of no living worker of the queue {queue} on {host}: start it again"

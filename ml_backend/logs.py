@@ -16,8 +16,6 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, TextIO
 
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-
 from .settings import Settings, SettingsError
 
 TEXT, JSON = "text", "json"
@@ -40,6 +38,7 @@ _CHATTY = (
     "rq.cron",
     "s3fs",
     "urllib3",
+    "waitress",
     "werkzeug",
 )
 _FIELDS = ("project", "version", "step", "job")  # of `extra`
@@ -86,22 +85,6 @@ def places_of(traceback: str) -> str:
     after = lines[lines.index(places[-1]) + 1 :] if places else lines
     kinds = [found[0] for line in after if (found := _KIND.match(line))]
     return "\n".join([*places, *kinds[:1]])
-
-
-class GunicornLogger(Logger):
-    """Gunicorn's own lines in the same format; there is no access log."""
-
-    def setup(self, cfg: Any) -> None:
-        """Called by gunicorn, in the process that has not loaded the application yet."""
-        super().setup(cfg)
-        try:
-            make = _formatter(Settings.from_environment().log_format)
-        except SettingsError:  # the application refuses it in a moment, and says why
-            make = _Text()
-        self.error_log.handlers = [_handler(make)]
-        # Request lines hold the keys of read-only links.
-        self.access_log.handlers = []
-        self.access_log.disabled = True
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

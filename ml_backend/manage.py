@@ -88,8 +88,10 @@ def _rollback(settings: Settings, arguments: argparse.Namespace) -> str:
 
 
 def _share(settings: Settings, arguments: argparse.Namespace) -> str:
+    from .credentials import require_credentials
     from .progress.shares import ShareError, make_link, revoke_links
 
+    require_credentials(settings)  # a link is signed with what the backend itself has
     if arguments.end:
         revoke_links(Store(settings.store_root, arguments.project))
         return "all read-only links of this project have ended"
@@ -97,7 +99,8 @@ def _share(settings: Settings, arguments: argparse.Namespace) -> str:
         path = make_link(settings, arguments.project, arguments.days)
     except ShareError as error:
         raise SettingsError(str(error)) from None
-    return f"the backend's address, followed by {path}"
+    before = settings.page_url.rstrip("/") or "the backend's address, followed by "
+    return f"{before}{path}"
 
 
 def _baseline(settings: Settings, arguments: argparse.Namespace) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from .urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
+
 
 class SettingsError(ValueError):
     """A setting is missing or out of its bounds; the message names it and the remedy."""
@@ -30,6 +32,11 @@ class Settings:
     label_studio_public_url: str = _setting(
         "", "LABEL_STUDIO_PUBLIC_URL", "its address in people's browsers, where that is another"
     )
+    page_url: str = _setting(
+        "",
+        "QUORUM_PUBLIC_URL",
+        "address of Quorum's page in people's browsers, put before read-only links",
+    )
     redis_url: str = _setting(
         "redis://127.0.0.1:6379/0", "QUORUM_REDIS_URL", "queue; ./quorum starts one if unset"
     )
@@ -46,6 +53,12 @@ class Settings:
     basic_auth_password: str = _setting("", "QUORUM_BASIC_AUTH_PASSWORD", "its password")
     webhook_secret: str = _setting(
         "", "QUORUM_WEBHOOK_SECRET", "value of the X-Quorum-Secret header on webhooks"
+    )
+    trusted_proxies: str = _setting(
+        "",
+        "QUORUM_TRUSTED_PROXIES",
+        "addresses or networks of proxies whose X-Forwarded-For is believed, comma-separated; "
+        "this host's own are always",
     )
 
     # What it fetches, and how it logs.
@@ -230,6 +243,12 @@ class Settings:
             listed_hosts(self.image_hosts)
         except ValueError as error:
             raise SettingsError(f"{variable_of('image_hosts')}: {error}") from None
+        from .callers import networks_in
+
+        try:
+            networks_in(self.trusted_proxies)
+        except ValueError as error:
+            raise SettingsError(f"{variable_of('trusted_proxies')}: {error}") from None
         require(self.log_format in ("text", "json"), "log_format", "text or json")
         require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
         require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
@@ -240,17 +259,16 @@ class Settings:
         require(self.consensus in ("majority", "staple"), "consensus", "majority or staple")
         require(0 <= self.target_mean_iou < 1, "target_mean_iou", "0, or between 0 and 1")
         require(self.label_budget >= 0, "label_budget", "0 or more")
+        for name in ("label_studio_url", "label_studio_public_url", "page_url"):
+            address = getattr(self, name)
+            if address or name == "label_studio_url":
+                require(is_web_address(address), name, WEB_ADDRESS)
         require(
-            self.label_studio_url.startswith(("http://", "https://")),
-            "label_studio_url",
-            "an http:// or https:// address",
+            not self.page_url or is_origin(self.page_url),
+            "page_url",
+            "https://HOST or https://HOST:PORT, without a path: the page has to be at its root",
         )
-        require(
-            not self.label_studio_public_url
-            or self.label_studio_public_url.startswith(("http://", "https://")),
-            "label_studio_public_url",
-            "an http:// or https:// address",
-        )
+        require(is_redis_address(self.redis_url), "redis_url", REDIS_ADDRESS)
         require(
             bool(self.basic_auth_user) == bool(self.basic_auth_password),
             "basic_auth_user",
@@ -259,7 +277,10 @@ class Settings:
 
     def _shown(self, name: str) -> str:
         secret = name in {"label_studio_api_key", "basic_auth_password", "webhook_secret"}
-        return "a secret" if secret else repr(getattr(self, name))
+        value = getattr(self, name)
+        if name == "redis_url" or (name.endswith("_url") and "@" in value):
+            return "not shown here, for a password may be in it"
+        return "a secret" if secret else repr(value)
 
     @property
     def due_after(self) -> int:

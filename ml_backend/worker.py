@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from rq import SimpleWorker, Worker
 
 from . import logs
-from .fingerprint import CODE, fingerprint
+from .fingerprint import CODE, SPLIT, fingerprint, split_fingerprint
 from .jobs import HEAVY, QUICK, Jobs, JobsError
 from .jobs.work import advance_all_job, reconcile_job
 from .settings import Settings, SettingsError
@@ -75,12 +75,25 @@ def main() -> int:
     )
     worker.device = device
     worker.settings = settings
+    worker.split = split_fingerprint(settings.split_key)
     worker.work(logging_level="WARNING")
     return 0
 
 
 class _Discreet(Worker):
     """A worker that keeps no error's words in Redis: they may quote what was being read."""
+
+    split = ""  # the fingerprint of the split key: ./quorum check compares
+
+    def register_birth(self) -> None:
+        super().register_birth()
+        with suppress(RedisError):
+            # In RQ's own record of the worker, and gone with it.
+            self.connection.hset(self.key, mapping=self.told())
+
+    def told(self) -> dict[str, str]:
+        """What it tells of itself, by field."""
+        return {CODE: fingerprint(), SPLIT: self.split}
 
     def handle_job_failure(
         self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = ""
@@ -99,12 +112,8 @@ class RoundWorker(_Discreet):
     device = "cpu"  # shown on the page
     settings: Settings
 
-    def register_birth(self) -> None:
-        super().register_birth()
-        with suppress(RedisError):
-            # In RQ's own record of the worker, and gone with it.
-            told = {"device": self.device, CODE: fingerprint()}
-            self.connection.hset(self.key, mapping=told)
+    def told(self) -> dict[str, str]:
+        return {**super().told(), "device": self.device}
 
     # Asked to end, it lets a short step end; a training is given back. One request is enough:
     # docker, and the kernel when the launcher was killed, ask but once.
@@ -159,7 +168,9 @@ def _attend(settings: Settings) -> None:
         except (JobsError, RedisError, StoreError) as error:
             log.warning("the attendant waits: %s", error)
             time.sleep(1)
-    _Attendant([QUICK], connection=_blocking(settings)).work(logging_level="WARNING")
+    attendant = _Attendant([QUICK], connection=_blocking(settings))
+    attendant.split = split_fingerprint(settings.split_key)
+    attendant.work(logging_level="WARNING")
 
 
 def _run_timers(settings: Settings) -> None:

@@ -115,6 +115,7 @@ class InMemoryProject(LabelStudio):
         pause_s: float,
         *,
         on_pushed: Callable[[int], None] = lambda count: None,
+        rest_after: bool = True,
     ) -> Pushed:
         pushed = Pushed()
         for prediction in predictions:

@@ -47,7 +47,11 @@ SMALL = {
     "QUORUM_HEARTBEAT_S": "2",
     "OMP_NUM_THREADS": "1",  # a tiny committee gains nothing from threads that wait for cores
 }
-_SERVICES = {"redis-server": "redis", "gunicorn": "backend", "label-studio": "label-studio"}
+_SERVICES = {
+    "redis-server": "redis",
+    "ml_backend.serving": "backend",
+    "label-studio": "label-studio",
+}
 _TICK_S = 0.1
 
 

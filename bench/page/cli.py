@@ -109,8 +109,11 @@ def _served(supervisor: Supervisor, folder: Path, redis_url: str) -> Iterator[ht
         "QUORUM_WEBHOOK_SECRET": _PASSWORD,
     }
     # As launcher.services.start_backend does, without workers: they would begin to work.
-    words = f"--bind 127.0.0.1:{port} --workers 1 --threads 8 --no-control-socket"
-    argv = [sys.executable, "-m", "gunicorn", "bench.page.serving:both()", *words.split()]
+    program = (
+        "from bench.page.serving import both; from ml_backend import serving; "
+        "raise SystemExit(serving.main(make=both))"
+    )
+    argv = [sys.executable, "-c", program, "--port", str(port)]
     supervisor.start("The backend", argv, environment, folder / "backend.log")
     url = f"http://127.0.0.1:{port}"
     await_http(supervisor, "The backend", f"{url}/health", 120)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 
 def backup_command(argv: Sequence[str]) -> int:
     """``./quorum backup``; its exit status."""
-    from ..up import with_secrets
+    from ..up import with_running_settings
     from .backing_up import main
 
     if "--hospital" in argv or "-h" in argv or "--help" in argv:
         return main(argv)
     # The store of what runs, wherever this command is called from, and the secrets it runs with.
-    return with_secrets(main.__module__, argv, backend=False)
+    return with_running_settings(main.__module__, argv, backend=False)
 
 
 def restore_command(argv: Sequence[str]) -> int:

@@ -139,9 +139,9 @@ def _backend_files(warnings: list[str]) -> Files:
     objects = objects_at(settings.store_root)
     projects = project_ids(settings.store_root)
     if not projects:
-        warnings.append(
-            f"there is no project in {objects.where}: set QUORUM_DATA_DIR or QUORUM_STORE_URL as "
-            "for the backend, if there should be one"
+        raise BackupError(
+            f"there is no project in {objects.where}, so nothing was written: set QUORUM_DATA_DIR "
+            "or QUORUM_STORE_URL as for the backend, if there should be one"
         )
     yield from data_files(settings.data_dir, os.environ)
     for project_id in projects:

@@ -24,7 +24,8 @@ from ml_backend.settings import Settings, SettingsError
 from ml_backend.store import StoreError
 from ml_backend.store.objects import Objects, objects_at
 
-from ..processes import RESTORING, DataLock, ServiceError
+from ..data_lock import RESTORING, DataLock
+from ..processes import ServiceError
 from . import places
 from .archive import HOSPITAL, BackupError, Contents, contents, verify
 from .backing_up import described
@@ -119,8 +120,8 @@ def _put(path: Path, verified: Contents, where: _Where, replace: bool) -> list[s
         taken = where.taken()
         if taken and not replace:
             raise BackupError(
-                f"there is something already: {', '.join(taken)}. Move it away, or give --replace: "
-                "it is then kept beside its place"
+                f"there already: {', '.join(taken)}. Move that away, or give --replace: it is then "
+                "kept beside its place"
             )
         if where.marker.exists():
             # Of another archive: what it has staged goes, and it cannot be gone on with.
@@ -204,10 +205,10 @@ def _say_what_would_be(where: _Where, begun: dict[str, Any] | None, replace: boo
     if begun is not None:
         print("A restore of it was interrupted: it would go on.")
     elif taken and not replace:
-        print(f"It would be refused without --replace: {', '.join(taken)} is there already.")
+        print(f"It would be refused without --replace; there already: {', '.join(taken)}.")
         return 1
     elif taken:
-        print(f"{', '.join(taken)} would be kept beside its place.")
+        print(f"It would be kept beside its place: {', '.join(taken)}.")
     print("Nothing was written.")
     return 0
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from ..label_studio.attached import SECRET_HEADER
+from ..label_studio.transport import certificate_trouble
 from .deployment import REQUEST_S, Deployment
 from .findings import CannotTellError, Check, Outcome, fails, ok
 
@@ -17,12 +18,17 @@ def answers(deployment: Deployment) -> Outcome:
     """Its health, without credentials."""
     url = deployment.backend_url
     try:
-        response = httpx.get(f"{url}/health", timeout=REQUEST_S, trust_env=False)
+        response = httpx.get(
+            f"{url}/health", timeout=REQUEST_S, trust_env=False, verify=deployment.trusted
+        )
         told = response.json()
         # Label Studio, too, says that it is UP.
         up = response.is_success and told["status"] == "UP" and "model_class" in told
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         deployment.away["backend"] = _AWAY
+        if trouble := certificate_trouble(error):
+            found, _, remedy = trouble.partition(": ")
+            return fails(f"{url} {found}", remedy)
         return fails(
             f"nothing answers at {url}",
             "Start ./quorum up, or name its address with --backend-url.",
@@ -90,7 +96,7 @@ _HARMLESS = {"action": "QUORUM_CHECK", "project": {"id": 0}}
 def _call(deployment: Deployment, path: str, body: dict[str, Any], **more: Any) -> int:
     """The status of a call. Raises CannotTellError if the backend is away."""
     deployment.need("backend")
-    url = f"{deployment.backend_url}{path}"
+    url, more = f"{deployment.backend_url}{path}", {**more, "verify": deployment.trusted}
     try:
         return httpx.post(url, json=body, timeout=REQUEST_S, trust_env=False, **more).status_code
     except httpx.HTTPError:

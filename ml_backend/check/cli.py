@@ -81,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _project(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("a project's number is 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no project: give its number, as in its address, 1 or more"
+        )
+    return int(text)

@@ -6,9 +6,9 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..label_studio.probing import ask_anybody
-from .deployment import REQUEST_S, Deployment
+from .deployment import Deployment
 from .findings import Check, Outcome, fails, ok, unknown
+from .label_studio import told_to_anybody
 
 LIMIT_S = 60.0
 
@@ -17,7 +17,7 @@ def label_studio(deployment: Deployment) -> Outcome:
     """Label Studio's clock, by the Date of an answer."""
     deployment.need("Label Studio")
     before = deployment.now()
-    told = ask_anybody(deployment.settings.label_studio_url, REQUEST_S).date
+    told = told_to_anybody(deployment).date
     after = deployment.now()
     try:
         theirs: datetime = parsedate_to_datetime(told)

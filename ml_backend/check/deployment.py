@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,14 +10,14 @@ from functools import cached_property
 
 from redis import Redis
 
-from ..connection import announced_url, connections
+from ..connection import connections, usual_url
 from ..label_studio import LabelStudio, LabelStudioError
+from ..label_studio.trust import trusted
 from ..settings import Settings
 from ..store import StoreError
 from .findings import CannotTellError
 
 REQUEST_S = 8.0  # one call to Label Studio, Redis or the backend
-_USUAL_BACKEND = "http://127.0.0.1:9090"
 
 
 @dataclass
@@ -45,8 +46,16 @@ class Deployment:
         self.need("Label Studio")
         try:
             return self._label_studio
-        except LabelStudioError:
-            raise CannotTellError("no Label Studio token is set") from None
+        except LabelStudioError as error:
+            raise CannotTellError(str(error)) from None
+
+    @property
+    def trusted(self) -> ssl.SSLContext:
+        """Whose certificates are believed. Raises CannotTellError if the file is of no use."""
+        try:
+            return trusted(self.settings.ca_file)
+        except LabelStudioError as error:
+            raise CannotTellError(str(error)) from None
 
     @cached_property
     def any_redis(self) -> Redis:
@@ -75,4 +84,4 @@ class Deployment:
             known = [c.backend_url for c in connections(self.settings).values() if c.connected]
         except StoreError:
             known = []
-        return known[-1] if known else announced_url(self.settings) or _USUAL_BACKEND
+        return known[-1] if known else usual_url(self.settings)

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from ..settings import variable_of
 from .deployment import Deployment
-from .findings import Check, Outcome, fails, ok
+from .findings import Check, Outcome, fails, ok, unknown
 
 _SECRETS = ("label_studio_api_key", "basic_auth_user", "basic_auth_password", "webhook_secret")
 
 
 def credentials(deployment: Deployment) -> Outcome:
     """Token, user, password and secret are all set."""
-    settings = deployment.settings
-    missing = [variable_of(name) for name in _SECRETS if not getattr(settings, name)]
+    missing = _missing(deployment)
     if missing:
         return fails(
             f"not set: {', '.join(missing)}",
@@ -27,12 +26,20 @@ def credentials(deployment: Deployment) -> Outcome:
     return ok("token, user, password and webhook secret are set")
 
 
+def _missing(deployment: Deployment) -> list[str]:
+    """The variables of credentials that are not set."""
+    settings = deployment.settings
+    return [variable_of(name) for name in _SECRETS if not getattr(settings, name)]
+
+
 def secrets_file(deployment: Deployment) -> Outcome:
     """The file of secrets is its owner's alone."""
     path = deployment.settings.data_dir / "secrets.json"
     try:
         mode = path.stat().st_mode & 0o777
     except FileNotFoundError:
+        if _missing(deployment):
+            return unknown(f"{path} is not there, and not all credentials are set")
         return ok(f"{path} is not there: the credentials come from the environment")
     except OSError as error:
         return fails(f"{path} cannot be read ({error.strerror})", "Give its user the right to.")

@@ -6,7 +6,9 @@ import re
 from datetime import datetime, timezone
 
 from ..label_studio import LabelStudioDown, LabelStudioError
-from ..label_studio.probing import ask_anybody, expires_at, is_personal
+from ..label_studio.probing import Answer, ask_anybody, expires_at
+from ..label_studio.transport import is_personal
+from ..label_studio.trust import trusted
 from .deployment import REQUEST_S, Deployment
 from .findings import CannotTellError, Check, Outcome, fails, ok, unknown
 
@@ -25,10 +27,17 @@ def reachable(deployment: Deployment) -> Outcome:
     """Something at the address answers as a Label Studio."""
     url = deployment.settings.label_studio_url
     try:
-        ask_anybody(url, REQUEST_S)
+        trusted(deployment.settings.ca_file)
+    except LabelStudioError as error:
+        found, _, remedy = str(error).rpartition(": ")
+        deployment.away["Label Studio"] = found
+        return fails(found, remedy)
+    try:
+        told_to_anybody(deployment)
     except LabelStudioDown as error:
         deployment.away["Label Studio"] = "Label Studio cannot be reached"
-        return fails(str(error), "Start Label Studio, or set LABEL_STUDIO_URL to its address.")
+        found, _, remedy = str(error).partition(": ")
+        return fails(found, remedy or "Start Label Studio, or set LABEL_STUDIO_URL to its address.")
     except LabelStudioError as error:
         deployment.away["Label Studio"] = f"no Label Studio answers at {url}"
         return fails(
@@ -40,7 +49,13 @@ def reachable(deployment: Deployment) -> Outcome:
 def version(deployment: Deployment) -> Outcome:
     """It is a release that Quorum was tested with, or near to one."""
     deployment.need("Label Studio")
-    return of_release(ask_anybody(deployment.settings.label_studio_url, REQUEST_S).release)
+    return of_release(told_to_anybody(deployment).release)
+
+
+def told_to_anybody(deployment: Deployment) -> Answer:
+    """What Label Studio tells without a token. Raises LabelStudioError."""
+    settings = deployment.settings
+    return ask_anybody(settings.label_studio_url, REQUEST_S, settings.ca_file)
 
 
 def of_release(release: str) -> Outcome:

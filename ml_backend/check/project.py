@@ -11,7 +11,7 @@ from ..gathering import Problem, read_images
 from ..label_studio import SAMPLING, LabelStudio, LabelStudioError
 from ..label_studio.attached import BACKEND_TITLE
 from ..masks import BrushConfig, MaskError
-from ..store import Store
+from ..store import Store, is_version
 from .deployment import Deployment
 from .findings import CannotTellError, Check, Outcome, fails, ok, unknown
 
@@ -98,29 +98,51 @@ def order(project: Project) -> Outcome:
     """Label Studio hands the tasks out in the order of the current version."""
     record = project.record
     sampling, followed = str(record.get("sampling")), str(record.get("model_version") or "")
+    if project.connection is not None and not project.connection.connected:
+        return _of_disconnected(project, sampling, followed)
     current = Store(project.deployment.settings.store_root, project.id).current()
-    waits = project.connection is not None and project.connection.connected and current is None
+    waits = project.connection is not None and current is None
     if waits and record.get("task_number"):
         return unknown("no order has been made yet", "The first takes a minute after connecting.")
     if sampling != SAMPLING and not waits:
         return fails(
             f"tasks are served by '{sampling}', not by '{SAMPLING}': the order is ignored",
-            f"{project.connect}  (Settings > Annotation > {SAMPLING} does the same.)",
+            project.connect,
         )
     if current is None:
         return ok("there are no tasks to order yet")
+    labelled = int(record.get("num_tasks_with_annotations") or 0)
+    all_labelled = labelled >= int(record.get("task_number") or 0)
     if followed == current:
-        return ok(f"{SAMPLING}, by {current}")
+        if all_labelled or project.label_studio.prediction_counts(project.id).get(current):
+            return ok(f"{SAMPLING}, by {current}")
+        return fails(
+            f"no prediction of {current} is there, which the project follows",
+            f"{project.connect}  (it asks for a look, which brings them back)",
+        )
     if followed == BACKEND_TITLE:
         return fails(
             "the project follows the live backend: Label Studio then serves at random",
             f"{project.connect}  (or choose {current} under Settings > Predictions)",
         )
-    if int(record.get("num_tasks_with_annotations") or 0) >= int(record.get("task_number") or 0):
+    if all_labelled:
         return ok(f"{SAMPLING}; every task is labelled")
     return fails(
         f"the project follows {followed or 'no version'}, but {current} is the current one",
         f"{project.connect}  (it asks for a look, which mends this)",
+    )
+
+
+def _of_disconnected(project: Project, sampling: str, followed: str) -> Outcome:
+    """Of a project that was taken off: nothing of ours is to be its order."""
+    if is_version(followed):
+        return fails(
+            f"the project is disconnected, but still follows {followed}",
+            f"./quorum disconnect {project.id}",
+        )
+    return unknown(
+        f"the project is disconnected: Label Studio serves its tasks by '{sampling}'",
+        project.connect,
     )
 
 

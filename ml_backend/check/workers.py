@@ -1,4 +1,4 @@
-"""The workers: those that train, the attendant that looks, its timers, their devices and code."""
+"""The workers: those that train, the attendant that looks, its timers, and what they run with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rq import Queue, Worker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.cron import CronScheduler
 
-from ..fingerprint import CODE, fingerprint
+from ..fingerprint import CODE, SPLIT, fingerprint, split_fingerprint
 from ..jobs import HEAVY, QUICK
 from ..progress.workers import DEVICE
 from .deployment import Deployment
@@ -29,6 +29,7 @@ class Found:
     host: str
     device: str
     code: str
+    split: str  # the fingerprint of its split key; each of the three "" where it has not told
 
 
 def found_workers(redis: Redis, queue: str) -> list[Found]:
@@ -42,9 +43,9 @@ def found_workers(redis: Redis, queue: str) -> list[Found]:
     found = []
     for worker, channel in zip(registered, channels, strict=True):
         if listening.get(channel.encode()) or listening.get(channel):
-            told: list[Any] = list(redis.hmget(worker.key, [DEVICE, CODE]))
-            device, code = (value.decode() if value else "" for value in told)
-            found.append(Found(worker.hostname or "unknown", device, code))
+            told: list[Any] = list(redis.hmget(worker.key, [DEVICE, CODE, SPLIT]))
+            device, code, split = (value.decode() if value else "" for value in told)
+            found.append(Found(worker.hostname or "unknown", device, code, split))
     return found
 
 
@@ -137,10 +138,36 @@ def of_code(ours: str, told: Sequence[tuple[str, str]]) -> Outcome:
     return ok(f"all run the code that lies here ({ours})")
 
 
+def split_key(deployment: Deployment) -> Outcome:
+    """All hold out the same patients: whoever meets one first settles where it belongs."""
+    found = [w for queue in (HEAVY, QUICK) for w in found_workers(deployment.redis, queue)]
+    if not found:
+        return unknown("neither a worker nor the attendant is alive to tell its split key")
+    ours = split_fingerprint(deployment.settings.split_key)
+    return of_split_keys(ours, [(worker.host, worker.split) for worker in found])
+
+
+def of_split_keys(ours: str, told: Sequence[tuple[str, str]]) -> Outcome:
+    """What to think of the workers' split keys, (host, fingerprint) each."""
+    others = sorted({host for host, theirs in told if theirs and theirs != ours})
+    if others:
+        return fails(
+            f"workers on {', '.join(others)} have another QUORUM_SPLIT_KEY than is set here: they "
+            "hold out other patients",
+            "Set the same QUORUM_SPLIT_KEY on every host (./quorum up keeps its own in "
+            "secrets.json), and start the workers there again. Patients that were divided already "
+            "stay where they are.",
+        )
+    if not all(theirs for _, theirs in told):
+        return unknown("not every worker tells which QUORUM_SPLIT_KEY it has")
+    return ok("all have the QUORUM_SPLIT_KEY that is set here")
+
+
 CHECKS = (
     Check("workers", heavy),
     Check("attendant", attendant),
     Check("attendant: timers", timers),
     Check("workers: device", devices),
     Check("workers: code", code),
+    Check("workers: split key", split_key),
 )

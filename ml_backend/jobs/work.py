@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from ..connection import is_disconnected
 from ..label_studio import LabelStudio, LabelStudioError
 from ..masks import MaskError
+from ..picture_cache import PictureCache
 from ..settings import Settings, SettingsError
 from ..store import Store, StoreError, project_ids
 from ..survey import Seen, Survey
@@ -54,6 +55,9 @@ def look_job(project_id: int) -> str:
                 state.looked(took_s, looked.trouble)
                 if looked.due and not looked.paused and not state.held_back:
                     jobs.request_round(project_id)
+                    # At once: the queue may hold another look, which rests before it reads.
+                    with suppress(LockedError):
+                        advance(jobs, project_id)
                 more = looked.more or _tell(context, looked.found, took_s)
                 # The figures, too, have kept Label Studio busy: it is left alone as long again.
                 state.looked(time.monotonic() - started, looked.trouble)
@@ -183,6 +187,7 @@ def _context(jobs: Jobs, project_id: int, progress: Any = None) -> Iterator[Any]
 
     settings = jobs.settings
     with LabelStudio.of(settings) as server:
+        server.kept = PictureCache.of(settings, project_id)
         yield Context.of(settings, server, project_id, progress or silent, max(1, jobs.workers()))
 
 

@@ -1,7 +1,7 @@
 """Which hosts an image may come from, and at which addresses; nothing here opens a connection.
 
 A task's data is written by whoever may import tasks, so its addresses are foreign input. Besides
-Label Studio itself only listed hosts are asked, and a listed name must not lead to an address
+Label Studio's own images only listed hosts are asked, and a listed name must not lead to an address
 inside the network unless the list says so: whoever runs a name server could else point it there.
 """
 
@@ -11,11 +11,12 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from .addresses import is_inside, is_public
 from .errors import LabelStudioError
 
 _PORTS = {"http": 80, "https": 443}
@@ -25,13 +26,14 @@ _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:@]+)(?::([0-9]{1,5}))?")
 _PRIVATE = "private:"
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
-# What clouds tell a machine about itself, credentials among it, where that is not link-local.
-_METADATA = frozenset(
-    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+# Where Label Studio serves images: uploads, local files, uploads kept in a cloud
+# (data_import/urls.py), and a storage's files by task or project (io_storages/urls.py).
+_MEDIA = re.compile(
+    r"/(?:(?:data|storage-data)/.+|(?:tasks|projects)/[0-9]+/(?:resolve|presign)/?)"
 )
+# Some servers read these as . / and \ after a proxy has looked at the path.
+_ENCODED = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)
+_DOTS = re.compile(r"(?:^|/)\.{1,2}(?:;[^/]*)?(?:/|$)")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Place:
     scheme: str  # http or https
     host: str  # in lower case, an IPv6 address without brackets
     port: int
+    # An image of Label Studio's own: it alone gets the token.
+    own: bool = field(default=False, compare=False)
 
     @property
     def shown(self) -> str:
@@ -98,6 +102,28 @@ def place_of(url: str) -> Place:
     return place
 
 
+def below(path: str, base: str) -> str | None:
+    """Where among Label Studio's images a path is, if Label Studio is at `base`; else None."""
+    rest = path[len(base) :] if path.startswith(f"{base}/") else ""
+    return rest if _MEDIA.fullmatch(unquote(rest)) else None
+
+
+def _path(url: httpx.URL) -> str:
+    """As it is sent."""
+    return url.raw_path.partition(b"?")[0].decode("ascii")
+
+
+def _climbs(path: str) -> bool:
+    """Whether somebody may read it as one that leads elsewhere, however often it is decoded."""
+    for _ in range(4):
+        if "\\" in path or _ENCODED.search(path) or _DOTS.search(path):
+            return True
+        path, before = unquote(path), path
+        if path == before:
+            return False
+    return True
+
+
 def is_clean(url: str) -> bool:
     """Whether there is nothing in it that parsers leave out without a word."""
     return url == url.strip() and not any(unicodedata.category(c) == "Cc" for c in url)
@@ -107,7 +133,7 @@ def odd() -> LabelStudioError:
     """What is raised for an address that is none, or can be read in two ways."""
     return LabelStudioError(
         "the image's address is not a plain http:// or https:// one (no user name, no odd spelling "
-        "of the host): import the slice again, or correct the task"
+        "of host or path): import the slice again, or correct the task"
     )
 
 
@@ -136,20 +162,34 @@ class Hosts:
         self.own = Place(
             own.scheme, own.raw_host.decode("ascii"), own.port or _PORTS.get(own.scheme, 0)
         )
+        self._base = _path(own).rstrip("/")
         try:
             self._listed = listed_hosts(listed)
         except ValueError as error:
             raise LabelStudioError(f"QUORUM_IMAGE_HOSTS: {error}") from None
 
     def checked(self, url: str) -> Place:
-        """Where a URL leads. Raises LabelStudioError if no image may come from there."""
+        """Where a URL leads. Raises LabelStudioError if no image may come from there.
+
+        Below Label Studio's address other sites may lie, which other people write: what is on its
+        host and is no image of its own is a foreign host's, to be listed and without the token.
+        """
         place = place_of(url)
         if place == self.own:
-            return place
+            if _climbs(urlsplit(url).path):
+                raise odd()
+            if below(_path(httpx.URL(url)), self._base):
+                return replace(place, own=True)
         if not any(
             each.host == place.host and (each.port or _PORTS[place.scheme]) == place.port
             for each in self._listed
         ):
+            if place == self.own:
+                raise LabelStudioError(
+                    "the address is on Label Studio's host but is no image of Label Studio's: "
+                    f"import the image (./quorum import), or name {place.shown} in "
+                    "QUORUM_IMAGE_HOSTS; Label Studio's token is not sent there"
+                )
             raise LabelStudioError(
                 f"the image is not served by Label Studio but by {place.shown}: import it there "
                 "(./quorum import), or name the host in QUORUM_IMAGE_HOSTS; if that is Label "
@@ -173,43 +213,13 @@ class Hosts:
         for address in map(ipaddress.ip_address, resolved):
             literal = any(each.host == str(address) for each in self._listed)
             private = any(each.private for each in named)
-            if literal or _is_public(address) or (private and _is_inside(address)):
+            if literal or is_public(address) or (private and is_inside(address)):
                 continue
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             remedy = (
                 f"if that is your own store, write private:{shown} in QUORUM_IMAGE_HOSTS"
-                if _is_inside(address)
+                if is_inside(address)
                 else "no image is fetched from there"
             )
             raise LabelStudioError(f"{shown} leads to the address {address}: {remedy}")
         return resolved
-
-
-def _is_public(address: Address) -> bool:
-    real = _real(address)
-    other = real.is_multicast or real in _METADATA or getattr(real, "is_site_local", False)
-    return real.is_global and not other
-
-
-def _is_inside(address: Address) -> bool:
-    """Loopback, or a private network's; never what is only this link's, nobody's or a cloud's."""
-    real = _real(address)
-    return not (
-        real.is_global
-        or real.is_link_local
-        or real.is_multicast
-        or real.is_unspecified
-        or (real.is_reserved and not real.is_loopback)
-        or real in _THIS_NETWORK
-        or real in _METADATA
-    )
-
-
-def _real(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one carries (mapped, 6to4, Teredo, NAT64), or itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)

@@ -26,6 +26,7 @@ class Pace:
     budget_bytes: float = _FIRST_BYTES
     fixed_s: float = float("inf")  # the least that any request took
     most_bytes: float = _MOST_BYTES  # more is refused, by a proxy perhaps
+    rests_until: float = 0.0  # time.monotonic() before which nothing is sent
 
     def target_s(self) -> float:
         """How long a request is to take: as long as its fixed cost again, if that is more."""

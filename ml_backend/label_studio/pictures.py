@@ -3,6 +3,7 @@
 Label Studio serves uploads, local files and, if so set, what lies in a project's cloud storage. It
 may also answer with a redirect to an address of the store's own (a presigned URL); that is followed
 if the store's host is listed in QUORUM_IMAGE_HOSTS, and Label Studio's token is not sent there.
+The token goes to the paths alone under which Label Studio serves images (see hosts).
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from ..picture_cache import PictureCache
 from .errors import LabelStudioDown, LabelStudioError
 from .guarded import Deadline, GuardedTransport, Resolve, system_addresses
-from .hosts import Hosts, Place, is_clean, odd, place_of
+from .hosts import Hosts, Place, below, is_clean, odd, place_of
 from .transport import BUSY, Transport
 
 # Of Label Studio's import storages, io_storages/*/models.py (url_scheme).
@@ -41,6 +43,7 @@ class Pictures(Transport):
     resolve: ClassVar[Resolve] = staticmethod(system_addresses)
     most_bytes: ClassVar[int] = 256 * 2**20  # of an image, as it is sent and unpacked
     longest_s: ClassVar[float] = 300.0  # for one answer in all, however steadily it comes
+    kept: PictureCache | None = None  # of the project that this client is used for
 
     def image(self, url: str, task_id: int | None = None) -> bytes:
         """The bytes of a task's image, from Label Studio or a listed host.
@@ -49,6 +52,15 @@ class Pictures(Transport):
         Studio resolves for its task. Raises LabelStudioError if the image is gone, too large, slow,
         or where none may be fetched from; LabelStudioDown if its server cannot be reached.
         """
+        kept = self.kept.get(task_id, url) if self.kept and task_id else None
+        if kept is not None:
+            return kept
+        content = self._fetched(url, task_id)
+        if self.kept and task_id:
+            self.kept.keep(task_id, url, content)
+        return content
+
+    def _fetched(self, url: str, task_id: int | None) -> bytes:
         target = self._at_home(self._address(url, task_id))
         for _ in range(_MOST_REDIRECTS + 1):
             place = self._hosts.checked(target)
@@ -56,7 +68,7 @@ class Pictures(Transport):
             if not response.has_redirect_location:
                 return self._content(response, place)
             target = self._at_home(_joined(target, response.headers["Location"]))
-            if place == self._hosts.own and urlsplit(target).path.startswith(_LOGIN):
+            if place.own and self._is_login(target):
                 raise LabelStudioError(
                     f"{self.url} refuses the token for images: check LABEL_STUDIO_API_KEY", 401
                 )
@@ -108,7 +120,30 @@ class Pictures(Transport):
                 "the image's address is of a kind that is not fetched: use http:// or https://, a "
                 "path on Label Studio, or its cloud storages' s3://, gs://, azure-blob://"
             )
-        return _joined(self.url + "/", url)
+        target = _joined(self.url + "/", url)
+        return target if name else self._below_own(target)
+
+    @cached_property
+    def _bases(self) -> tuple[str, ...]:
+        """Paths that Label Studio may think it is at: as reached, as in browsers, and the root."""
+        return tuple(urlsplit(each.rstrip("/")).path for each in (self.url, self._public_url, ""))
+
+    def _below_own(self, target: str) -> str:
+        """A path that Label Studio wrote, at the address that it is reached by.
+
+        It writes paths with the sub-path of LABEL_STUDIO_HOST before them (FileUpload.url); those
+        written before it was moved there, and `./quorum import`'s, have none.
+        """
+        parts = urlsplit(target)
+        for base in self._bases:
+            rest = below(parts.path, base)
+            if rest is not None:
+                return parts._replace(path=self._bases[0] + rest).geturl()
+        return target
+
+    def _is_login(self, target: str) -> bool:
+        path = urlsplit(target).path
+        return any(path.startswith(base + _LOGIN) for base in self._bases)
 
     def _at_home(self, target: str) -> str:
         """An address in Label Studio's public name as one in the name that it is reached by."""
@@ -119,15 +154,14 @@ class Pictures(Transport):
             if place_of(target) == place_of(public) != self._hosts.own:
                 own, base = urlsplit(self.url), urlsplit(public).path
                 parts = urlsplit(target)
-                path = parts.path
-                if base and path.startswith(f"{base}/"):
-                    path = own.path + path[len(base) :]
-                return parts._replace(scheme=own.scheme, netloc=own.netloc, path=path).geturl()
+                if parts.path.startswith(f"{base}/"):
+                    path = own.path + parts.path[len(base) :]
+                    return parts._replace(scheme=own.scheme, netloc=own.netloc, path=path).geturl()
         return target
 
     def _asked(self, target: str, place: Place) -> httpx.Response:
         """One answer, its body read and unpacked. Raises LabelStudioError."""
-        auth = self._auth if place == self._hosts.own else None
+        auth = self._auth if place.own else None
 
         def read() -> httpx.Response:
             with self._deadline.within(self.longest_s):
@@ -178,7 +212,7 @@ class Pictures(Transport):
         if response.status_code == 200:
             return response.content
         status = response.status_code
-        if place == self._hosts.own:
+        if place.own:
             raise LabelStudioError(
                 f"the image is gone or refused (HTTP {status}): "
                 "import the slice again, or delete the task",
@@ -192,7 +226,7 @@ class Pictures(Transport):
         )
 
     def _silent(self, error: Exception, place: Place) -> LabelStudioError:
-        if place == self._hosts.own:
+        if place.own:
             return self._down(error)
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return LabelStudioDown(

@@ -48,12 +48,14 @@ class Predictions(Reading):
         pause_s: float,
         *,
         on_pushed: Callable[[int], None] = lambda count: None,
+        rest_after: bool = True,
     ) -> Pushed:
         """Store predictions in their order, each {task, result, score, model_version}.
 
-        Requests hold `chunk` at most, fewer where masks are large or Label Studio is slow; each is
-        followed by a pause as long as it took, `pause_s` at least. What is drawn from `predictions`
-        is not kept: a generator may encode as it goes. `on_pushed` learns how many were dealt with.
+        Requests hold `chunk` at most, fewer where masks are large or Label Studio is slow; the
+        next one waits as long as it took, `pause_s` at least. What is drawn from `predictions` is
+        not kept: a generator may encode as it goes. `on_pushed` learns how many were dealt with.
+        `rest_after`: whether to wait after the last request too, for what the caller asks next.
         What `created` lacks is sent once more. After a crash a caller leaves out what
         `predicted()` finds, else it is stored twice. A prediction dropped for a task that already
         holds one of its version is not noticed. Raises LabelStudioDown, and LabelStudioError
@@ -64,6 +66,8 @@ class Predictions(Reading):
         # A request holds one version: what is missing of it is asked by version.
         for version, group in groupby(predictions, lambda p: str(p["model_version"])):
             for part in pace.parts(_encoded(group, done), chunk):
+                # Since the request before, of this push or the last, this one was encoded.
+                time.sleep(max(0.0, pace.rests_until - time.monotonic()))
                 started = time.monotonic()
                 self._push_part(project_id, version, part, done)
                 elapsed_s = time.monotonic() - started
@@ -75,7 +79,10 @@ class Predictions(Reading):
                         f"Label Studio stored none of {len(done.refused)} predictions: was the "
                         "label config changed during the round? Start training again"
                     )
-                time.sleep(max(pause_s, min(_PAUSE_RATIO * elapsed_s, _LONGEST_PAUSE_S)))
+                rest_s = max(pause_s, min(_PAUSE_RATIO * elapsed_s, _LONGEST_PAUSE_S))
+                pace.rests_until = time.monotonic() + rest_s
+        if rest_after:
+            time.sleep(max(0.0, pace.rests_until - time.monotonic()))
         return done
 
     def _pace_of(self, project_id: int) -> Pace:

@@ -11,7 +11,8 @@ import httpx
 
 from .listing import Task
 from .reading import Reading
-from .transport import LabelStudioDown, LabelStudioError
+from .transport import LabelStudioDown, LabelStudioError, certificate_trouble
+from .trust import trusted
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,22 @@ class Probing(Reading):
         return next(iter(self.tasks(project_id)), None)
 
 
-def ask_anybody(url: str, timeout_s: float) -> Answer:
-    """What the server at an address tells without a token.
+def ask_anybody(url: str, timeout_s: float, ca_file: str = "") -> Answer:
+    """What the server at an address tells without a token; ca_file: as for `trusted`.
 
-    Raises LabelStudioDown if nothing answers, LabelStudioError if it is no Label Studio.
+    Raises LabelStudioDown if nothing answers, LabelStudioError if it is no Label Studio, or if the
+    file cannot be used.
     """
-    url = url.rstrip("/")
+    url, verify = url.rstrip("/"), trusted(ca_file)
     try:
-        response = httpx.get(f"{url}/api/version", timeout=timeout_s, trust_env=False)
+        response = httpx.get(
+            f"{url}/api/version", timeout=timeout_s, trust_env=False, verify=verify
+        )
     except httpx.TimeoutException:
         raise LabelStudioDown(f"{url} did not answer in time") from None
-    except (httpx.HTTPError, httpx.InvalidURL):
-        raise LabelStudioDown(f"{url} cannot be reached") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        trouble = certificate_trouble(error) or "cannot be reached"
+        raise LabelStudioDown(f"{url} {trouble}") from None
     if response.is_redirect:
         raise LabelStudioError(f"{url} redirects to another address", response.status_code)
     try:
@@ -80,11 +85,6 @@ def ask_anybody(url: str, timeout_s: float) -> Answer:
             response.status_code,
         )
     return Answer(str(release), response.headers.get("Date", ""))
-
-
-def is_personal(token: str) -> bool:
-    """Whether a token is a personal access token (a JWT), not a legacy one."""
-    return token.count(".") == 2
 
 
 def expires_at(token: str) -> float | None:

@@ -8,6 +8,7 @@ or to page through tasks without their masks with either kind, so the calls are 
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Generator
 from typing import Any
@@ -17,7 +18,15 @@ import httpx
 from .errors import LabelStudioDown, LabelStudioError
 from .trust import trusted
 
-__all__ = ["BUSY", "LabelStudioDown", "LabelStudioError", "TokenAuth", "Transport"]
+__all__ = [
+    "BUSY",
+    "LabelStudioDown",
+    "LabelStudioError",
+    "TokenAuth",
+    "Transport",
+    "certificate_trouble",
+    "is_personal",
+]
 
 # What a proxy or a busy Label Studio answers when the same call may well succeed a moment later.
 BUSY = frozenset({429, 502, 503, 504})
@@ -35,7 +44,7 @@ class TokenAuth(httpx.Auth):
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url
         self._api_key = api_key
-        self._is_personal = api_key.count(".") == 2  # a JWT
+        self._is_personal = is_personal(api_key)
         self._bearer = ""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -163,7 +172,8 @@ class Transport:
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 # Where no connection came about, nothing was sent.
                 never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                if not (may_repeat or never_sent) or isinstance(error, httpx.InvalidURL):
+                hopeless = isinstance(error, httpx.InvalidURL) or certificate_trouble(error)
+                if not (may_repeat or never_sent) or hopeless:
                     raise down(error) from None
                 failure = error
             if time.monotonic() + pause_s > until:
@@ -177,9 +187,28 @@ class Transport:
     def _down(self, error: Exception) -> LabelStudioDown:
         if isinstance(error, httpx.TimeoutException):
             return LabelStudioDown(f"{self.url} did not answer in time: is Label Studio busy?")
+        if trouble := certificate_trouble(error):
+            return LabelStudioDown(f"{self.url} {trouble}")
         return LabelStudioDown(
             f"{self.url} cannot be reached: check LABEL_STUDIO_URL and that Label Studio is running"
         )
+
+
+def is_personal(token: str) -> bool:
+    """Whether a token is a personal access token (a JWT), not a legacy one."""
+    return token.count(".") == 2
+
+
+def certificate_trouble(error: BaseException | None) -> str:
+    """What to say of a call that failed for the server's certificate: "" if it did not."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return ""
+    return (
+        f"has a certificate that is not accepted ({error.verify_message}): if your own authority "
+        "made it, set QUORUM_CA_FILE to the PEM file of its certificate"
+    )
 
 
 def _is_busy(response: httpx.Response) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import Forbidden, LengthRequired, Unauthorized
 
 from ..credentials import check_credentials
 from ..settings import Settings
@@ -83,11 +83,14 @@ def prepare(app: Flask) -> None:
 def admit() -> None:
     """Before each request of a page: let in who may see it, and no request forged elsewhere.
 
-    Raises Unauthorized, Forbidden, TooManyRequests.
+    Raises Unauthorized, Forbidden, LengthRequired, TooManyRequests.
     """
     name = (request.endpoint or "").rpartition(".")[2]
     g.access = None
     request.max_content_length = _LONGEST_FORM  # of anybody, before anything is read
+    # No browser sends a form this way, and reading it would keep a thread waiting for a stranger.
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired("what is sent to a page must say its length")
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         refuse_foreign()
     if name in _OPEN:

@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-import time
 from dataclasses import dataclass, field
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-WINDOW_S = 15 * 60
-PER_ADDRESS = 10  # wrong passwords from one address in a window
+from ..windows import PER_ADDRESS, WINDOW_S, Windows, hashed
+
 OVER_ALL = 100  # from everywhere: guessing from many addresses is slow too
 _EVERYWHERE = "everywhere"
-_MOST_KEPT = 10_000
 
 
 @dataclass
+class _Count:
+    number: int = 0
+
+
 class Counters:
     """Numbers that run out after a window, in this process."""
 
-    window_s: float = WINDOW_S
-    _kept: dict[str, tuple[float, int]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, window_s: float = WINDOW_S) -> None:
+        self._kept = Windows(_Count, window_s)
 
-    def add(self, name: str, by: int = 1) -> int:
+    def add(self, name: str, by: int) -> int:
         """Count; the sum in this window."""
-        now = time.monotonic()
-        with self._lock:
-            if len(self._kept) > _MOST_KEPT:  # an attacker's addresses must not fill the memory
-                self._kept = {n: v for n, v in self._kept.items() if v[0] > now}
-                if len(self._kept) > _MOST_KEPT:
-                    self._kept.clear()
-            ends, count = self._kept.get(name, (0.0, 0))
-            if ends <= now:
-                ends, count = now + self.window_s, 0
-            count = max(0, count + by)
-            self._kept[name] = (ends, count)
-            return count
+        with self._kept.lock:
+            count = self._kept.of(name)
+            count.number = max(0, count.number + by)
+            return count.number
 
     def get(self, name: str) -> int:
         """The sum in this window."""
-        return self.add(name, 0)
+        with self._kept.lock:
+            count = self._kept.get(name)
+            return count.number if count else 0
 
     def drop(self, name: str) -> None:
         """Forget a number."""
-        with self._lock:
-            self._kept.pop(name, None)
+        with self._kept.lock:
+            self._kept.drop(name)
 
 
 @dataclass(frozen=True)
@@ -62,12 +55,12 @@ class Attempts:
 
         Counting first: attempts at the same time must not all see the number of before.
         """
-        own, all_ = self._add(_hashed(address), 1), self._add(_EVERYWHERE, 1)
+        own, all_ = self._add(hashed(address), 1), self._add(_EVERYWHERE, 1)
         return own <= PER_ADDRESS and all_ <= OVER_ALL
 
     def succeeded(self, address: str) -> None:
         """The password was right: what was counted for it counts no more."""
-        name = _hashed(address)
+        name = hashed(address)
         own = self._add(name, 0)
         self._add(_EVERYWHERE, -min(own, PER_ADDRESS))
         self._drop(name)
@@ -99,14 +92,14 @@ class SignedOut:
 
     def add(self, session_id: str, for_s: float) -> None:
         """End a session."""
-        self.memory.add(_hashed(session_id))
+        self.memory.add(hashed(session_id), 1)
         try:
             self.redis.set(self._key(session_id), 1, ex=max(1, int(for_s) + 1))
         except RedisError:
             return
 
     def __contains__(self, session_id: str) -> bool:
-        if self.memory.get(_hashed(session_id)):
+        if self.memory.get(hashed(session_id)):
             return True
         try:
             return bool(self.redis.exists(self._key(session_id)))
@@ -114,8 +107,4 @@ class SignedOut:
             return False
 
     def _key(self, session_id: str) -> str:
-        return f"quorum:page:signed-out:{_hashed(session_id)}"
-
-
-def _hashed(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return f"quorum:page:signed-out:{hashed(session_id)}"

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response
 
-from ..bodies import NOT_HTTP, ParseException
 from ..jobs import JobsError
 from ..jobs.errors import DOWN
+from ..logs import type_and_place
 from ..store import StoreError
 from .access import access
 from .forgery import is_browser
@@ -26,6 +26,7 @@ _TITLES = {
     404: "Not found",
     405: "Not possible",
     409: "Not now",
+    411: "Length is missing",
     413: "Too large",
     429: "Too many attempts",
     503: "Not reachable",
@@ -54,8 +55,6 @@ def show(error: Exception) -> Response | tuple[Any, int]:
 def _said(error: Exception) -> tuple[int, str]:
     if isinstance(error, HTTPException):
         return error.code or 500, str(error.description)
-    if isinstance(error, ParseException):
-        return 400, NOT_HTTP
     if isinstance(error, JobsError | StoreError):
         log.warning("%s: %s", request.endpoint, error)
         return 503, str(error)
@@ -63,7 +62,7 @@ def _said(error: Exception) -> tuple[int, str]:
         log.warning("%s: %s", request.endpoint, type(error).__name__)
         return 503, f"{DOWN}, then try again"
     # Type and place only: the text of an unforeseen error may quote what it was given.
-    log.error("%s: %s at %s", request.endpoint, type(error).__name__, _place(error))
+    log.error("%s: %s", request.endpoint, type_and_place(error))
     return 500, "something went wrong: the backend's log says where"
 
 
@@ -85,10 +84,3 @@ def _answer(status: int, message: str, of_api: bool) -> Response:
 
 def _accepted() -> str:
     return request.headers.get("Accept", "")
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Response, abort, jsonify, render_template, request, send_file
+from flask import Response, abort, current_app, jsonify, render_template, request, send_file
 from flask import redirect as to
 from werkzeug.wrappers import Response as Answer
 
@@ -108,11 +108,21 @@ def act(project_id: int, name: str) -> Answer | tuple[str, int]:
             return _refused(str(error))
         return _confirm_page(scene, action.shown(name, scene), str(error)), 422
     shown.forget(project_id)
-    link = request.host_url.rstrip("/") + done.link if done.link else None
+    link = _address() + done.link if done.link else None
     if by_script:
         return jsonify({"done": done.says, "link": link})
     flash("done", done.says, link)
     return to(f"/progress/{project_id}", 303)
+
+
+def _address() -> str:
+    """The page's, as far as is known, without a slash at its end: links to be sent are made of it.
+
+    Behind a proxy a request comes by http whatever the browser used; cookies tell in the same way.
+    """
+    secure = current_app.session_interface.get_cookie_secure(current_app)
+    known_as = settings_of_app().page_url
+    return known_as.rstrip("/") or f"{'https' if secure else 'http'}://{request.host}"
 
 
 def act_again(project_id: int, name: str) -> Answer:

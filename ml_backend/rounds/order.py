@@ -12,6 +12,7 @@ from ..committees import load
 from ..gathering import Problem
 from ..masks import BrushConfig
 from ..order import rank_scores
+from ..picture_cache import PictureCache
 from ..pool import (
     Draft,
     held_back,
@@ -45,6 +46,10 @@ _CATCHING_UP = 3  # tasks may be imported while others are caught up with
 def score(context: Context, gathered: Gathered, index: int) -> None:
     """Score one shard of the pool; drafts are kept beside the scores."""
     work = context.store.work(gathered.version)
+    # Here, for each machine has pictures of its own: what was deleted or labelled goes.
+    PictureCache.of(context.settings, context.project_id).forget_others(
+        [task_id for shard in gathered.plan.shards for task_id in shard]
+    )
     committee = load(
         context.store,
         gathered.version,
@@ -121,6 +126,7 @@ def _push(context: Context, gathered: Gathered, work: Work, chosen: Mapping[str,
         settings.push_chunk,
         settings.push_pause_s,
         on_pushed=lambda done: context.progress("push", done, len(lacking)),
+        rest_after=False,  # only short calls follow, and annotators wait for the switch
     )
     return pushed.refused
 

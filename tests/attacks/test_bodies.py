@@ -353,3 +353,9 @@ def test_a_hostile_label_config_is_refused_in_words_and_soon(post, what):
         else:
             refused(answer, status)
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/progress/4/actions/train"])
+def test_a_form_that_does_not_tell_its_length_is_not_read(backend, path):
+    answer = backend.test_client().post(path, headers={"Transfer-Encoding": "chunked"})
+    assert answer.status_code == 411

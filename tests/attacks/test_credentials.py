@@ -1,12 +1,16 @@
 """Nobody gets at anything but / and /health without credentials; and guessing is slow."""
 
+import re
 from base64 import b64encode
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
+import yaml
 from flask import Blueprint
 
-from ml_backend import credentials
+from ml_backend import credentials, windows
 from ml_backend.app import create_app
 from ml_backend.credentials import MOST_GUESSES, WINDOW_S, Guesses
 from ml_backend.jobs import Jobs
@@ -257,6 +261,40 @@ def test_a_stranger_cannot_choose_the_address_that_is_counted(backend):
     assert statuses[-1] == 429
 
 
+@pytest.mark.parametrize("path", ["/job_status", "/sign-in"])
+def test_behind_a_trusted_proxy_each_caller_counts_for_itself(backend_settings, path):
+    trusted = replace(backend_settings, trusted_proxies="10.0.0.7, 172.18.0.0/24")
+    client = create_app(trusted).test_client()
+
+    def guess(number, forwarded, proxy="172.18.0.9"):
+        sent = {"X-Forwarded-For": forwarded}
+        if path != "/sign-in":
+            return ask(client, f"guess {number}", proxy, path, **sent).status_code
+        form = {"user": USER, "password": f"guess {number}", "csrf": token}
+        peer = {"REMOTE_ADDR": proxy}
+        return client.post(path, data=form, headers=sent, environ_base=peer).status_code
+
+    if path == "/sign-in":
+        token = re.search(r'name="csrf" value="([^"]+)"', client.get(path).text)[1]
+    statuses = [guess(n, f"8.8.4.{n}, 7.7.7.7") for n in range(MOST_GUESSES + 1)]
+    assert statuses == [401] * MOST_GUESSES + [429]
+    assert guess(0, "7.7.7.8") == 401  # others are not concerned
+    # Whom nobody trusts is counted by its own address, whatever it tells.
+    statuses = [guess(n, f"8.8.5.{n}", "172.18.1.9") for n in range(MOST_GUESSES + 1)]
+    assert statuses[-1] == 429
+
+
+def test_the_containers_proxy_has_the_address_that_is_trusted():
+    compose = Path(__file__).parents[2] / "docker" / "compose.yaml"
+    whole = yaml.safe_load(compose.read_text())
+    proxy, backend = whole["services"]["proxy"], whole["services"]["backend"]
+    address = ip_address(proxy["networks"]["front"]["ipv4_address"])
+    assert backend["environment"]["QUORUM_TRUSTED_PROXIES"] == str(address)
+    (drawn,) = whole["networks"]["front"]["ipam"]["config"]
+    assert address in ip_network(drawn["subnet"])
+    assert address not in ip_network(drawn["ip_range"])  # where others' addresses come from
+
+
 def test_guessing_is_counted_while_redis_is_away(backend_settings, tmp_path):
     away = replace(backend_settings, redis_url=f"unix://{tmp_path}/none.sock")
     client = create_app(away).test_client()
@@ -265,7 +303,7 @@ def test_guessing_is_counted_while_redis_is_away(backend_settings, tmp_path):
 
 
 def test_an_attackers_many_addresses_fill_no_memory(backend_settings, monkeypatch):
-    monkeypatch.setattr(credentials, "_MOST_ADDRESSES", 50)
+    monkeypatch.setattr(windows, "_MOST_NAMES", 50)
     guesses = Guesses(Jobs.connect(backend_settings).redis)
     for number in range(500):
         guesses.wrong(f"10.0.{number // 250}.{number % 250}", "guess")

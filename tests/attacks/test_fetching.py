@@ -209,6 +209,102 @@ def test_a_short_lived_token_is_renewed_at_label_studio_alone(label_studio_serve
     assert "Authorization" not in store.asked[0][1]
 
 
+NEIGHBOURS = [
+    "/~mallory/x.png",
+    "../../~mallory/y.png",
+    "/label-studio/../~mallory/x.png",
+    "/label-studio/data/../../~mallory/x.png",
+    "/label-studio-too/data/x.png",
+    "{own}/~mallory/x.png",
+    "{own}/data/x.png",
+    "{own}/label-studio",
+    "/api/projects/1/next",
+    "/label-studio/api/projects/1/next",
+    "/label-studio/api/storages/s3/1",
+    "/label-studio/user/logout/",
+    "/label-studio/tasks/7/resolve/more",
+    "/label-studio/tasks/x/resolve/",
+    "/label-studio/static/x.png",
+]
+IN_DISGUISE = [
+    "/label-studio/%2e%2e/~mallory/x.png",
+    "/label-studio/data/%2E%2E/%2e%2e/~mallory/x.png",
+    "/label-studio/data/..%2f..%2F~mallory/x.png",
+    "/label-studio/data/..%5c..%5C~mallory/x.png",
+    "/label-studio/data/%252e%252e/%252e%252e/~mallory/x.png",
+    "/label-studio/data/%25%32%65%25%32%65/~mallory/x.png",
+    "/label-studio/data/..;/..;a=b/~mallory/x.png",
+    "/label-studio/data/..%3b/x.png",
+    "{own}/label-studio/data/../../~mallory/x.png",
+    "{own}/label-studio/data/./x.png",
+]
+
+
+@pytest.mark.parametrize("address", NEIGHBOURS + IN_DISGUISE)
+@pytest.mark.parametrize("way", ["directly", "by redirect"])
+def test_nothing_but_images_is_asked_of_label_studio_and_nothing_of_its_neighbours(
+    connect, label_studio_server, address, way
+):
+    own = label_studio_server
+    address = address.replace("{own}", own.url)
+    if way == "by redirect":
+        own.answers["/label-studio/data/a.png"] = redirect(address)
+        address = "/label-studio/data/a.png"
+    with pytest.raises(LabelStudioError):
+        connect(url=f"{own.url}/label-studio").image(address, 7)
+    assert own.paths == (["/label-studio/data/a.png"] if way == "by redirect" else [])
+
+
+def test_a_listed_neighbour_of_label_studio_gets_no_token(connect, label_studio_server):
+    own = label_studio_server
+    listed = f"127.0.0.1:{own.port}"
+    own.answers["/pictures/x.png"] = (200, PIXELS)
+    own.answers["/label-studio/data/b.png"] = redirect("/pictures/x.png")
+    own.answers["/pictures/gone.png"] = (403, b"")
+    connection = connect(listed, url=f"{own.url}/label-studio")
+    assert connection.image(f"{own.url}/pictures/x.png") == PIXELS
+    assert connection.image("/label-studio/data/b.png") == PIXELS
+    tokens = [path for path, headers in own.asked if "Authorization" in headers]
+    assert tokens == ["/label-studio/data/b.png"]
+    # What it refuses is one image, and says nothing about the token.
+    with pytest.raises(LabelStudioError, match="HTTP 403") as refused:
+        connection.image(f"{own.url}/pictures/gone.png")
+    assert refused.value.status is None
+    for address in IN_DISGUISE:
+        with pytest.raises(LabelStudioError):
+            connection.image(address.replace("{own}", own.url))
+    assert {path for path, headers in own.asked if "Authorization" in headers} == set(tokens)
+
+
+@pytest.mark.parametrize(
+    ("base", "public"),
+    [
+        ("/label-studio", ""),
+        ("/label-studio", "https://intranet.example/label-studio"),
+        ("", "https://intranet.example/label-studio/"),
+        ("/inside", "https://intranet.example/label-studio"),
+        ("/inside", "https://labels.example"),
+    ],
+)
+def test_label_studio_below_a_path_is_asked_there_however_it_wrote_the_address(
+    label_studio_server, base, public
+):
+    """FileUpload.url has the path of LABEL_STUDIO_HOST; what is older, or imported, has none."""
+    own = label_studio_server
+    paths = ["/data/upload/1/a%20b.png", "/data/local-files/", "/storage-data/uploaded/"]
+    paths += [f"/{of}/7/{verb}/" for of in ("tasks", "projects") for verb in ("resolve", "presign")]
+    own.answers |= {base + path: (200, PIXELS) for path in paths}
+    at = public.rstrip("/") or own.url + base
+    prefix = "/label-studio" if "label-studio" in at else base
+    with LabelStudio(own.url + base, TOKEN, 5.0, 0.5, public_url=public) as connection:
+        for path in paths:
+            for address in (path, prefix + path, at + path, own.url + base + path):
+                assert connection.image(f"{address}?d=..%2Fx") == PIXELS
+                path_asked, headers = own.asked[-1]
+                assert path_asked == f"{base}{path}?d=..%2Fx"
+                assert headers["Authorization"] == f"Token {TOKEN}"
+
+
 # Where nothing is fetched from
 
 
@@ -331,10 +427,11 @@ def test_three_redirects_are_followed_and_no_more(connect, label_studio_server, 
         assert len(label_studio_server.asked) == 4
 
 
-def test_being_sent_to_the_login_is_a_refused_token(connect, label_studio_server):
-    label_studio_server.answers["/data/a.png"] = redirect("/user/login/?next=/data/a.png")
+@pytest.mark.parametrize("base", ["", "/label-studio"])
+def test_being_sent_to_the_login_is_a_refused_token(connect, label_studio_server, base):
+    label_studio_server.answers[f"{base}/data/a.png"] = redirect(f"{base}/user/login/?next=/x")
     with pytest.raises(LabelStudioError, match="refuses the token") as refused:
-        connect().image("/data/a.png")
+        connect(url=label_studio_server.url + base).image("/data/a.png")
     assert refused.value.status == 401
 
 
@@ -357,6 +454,25 @@ def at(store, name="store.example"):
 @pytest.mark.parametrize(
     "address",
     [
+        "::a9fe:a9fe",
+        "::127.0.0.1",
+        "::8.8.8.8",
+        "::ffff:0:169.254.169.254",
+        "::ffff:0:8.8.8.8",
+        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1::808:808",
+        "192.0.0.8",
+        "192.0.0.9",
+        "192.0.0.192",
+        "64:ff9b::c000:8",
+        "2001:0:4136:e378:8000:63bf:5601:5601",
+        "2a00:1450::5efe:a9fe:a9fe",
+        "2a00:1450::200:5efe:10.0.0.1",
+        "2001:db8::1",
+        "2001:20::1",
+        "3fff::1",
+        "100::1",
+        "4000::1",
         "127.0.0.1",
         "10.0.0.7",
         "172.16.3.4",
@@ -402,12 +518,37 @@ def test_a_name_may_lead_inside_if_the_list_says_so(connect, store):
 
 
 @pytest.mark.parametrize(
-    "address", [METADATA, "0.0.0.0", "fe80::1", "fd00:ec2::254", "64:ff9b::a9fe:a9fe", "224.0.0.1"]
+    "address",
+    [
+        METADATA,
+        "0.0.0.0",
+        "fe80::1",
+        "fd00:ec2::254",
+        "fd00::5efe:a9fe:a9fe",
+        "64:ff9b::a9fe:a9fe",
+        "::a9fe:a9fe",
+        "192.0.0.192",
+        "224.0.0.1",
+    ],
 )
 def test_even_a_private_name_never_leads_to_a_cloud_s_metadata(connect, store, address):
     connection = connect(f"private:store.example:{store.port}", {"store.example": [address]})
     with pytest.raises(LabelStudioError, match="no image is fetched from there"):
         connection.image(at(store))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14",
+        "2a00:1450:4001::200e",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+        "2002:808:808::1",
+    ],
+)
+def test_addresses_of_the_open_internet_are_known_whatever_carries_them(address):
+    assert Hosts("http://ls", "store.example").addresses("store.example", 443, [address])
 
 
 def test_a_name_that_turns_private_after_it_was_checked_is_not_asked(connect, store):

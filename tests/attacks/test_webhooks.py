@@ -55,7 +55,7 @@ def keys(jobs):
 def test_a_forged_webhook_leaves_no_trace(send, jobs, secret):
     before = keys(jobs)
     for event in (*LOOKS, "START_TRAINING"):
-        answer = send({**EVENT, "action": event}, (secret or "").replace("\0", "%00"))
+        answer = send({**EVENT, "action": event}, secret and secret.replace("\0", "%00"))
         assert answer.status_code in (401, 429)
     assert queued(jobs) == [] and keys(jobs) == before
 

@@ -1,5 +1,6 @@
 """What the compose files promise, read from the files."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from launcher import CLONE
+from ml_backend import worker
+from ml_backend.serving import LIMITS
 
 DOCKER = CLONE / "docker"
 FILES = {path.name: path for path in sorted(DOCKER.glob("compose*.yaml"))}
@@ -117,9 +120,17 @@ def test_label_studio_accepts_a_private_backend_and_keeps_its_data_in_postgresql
 
 def test_database_queue_and_workers_have_no_route_out():
     whole = yaml.safe_load(filled(FILES["compose.yaml"].read_text()))
-    assert whole["networks"]["inside"]["internal"] is True
+    assert all(whole["networks"][name]["internal"] is True for name in ("inside", "queue"))
     for name in ("postgres", "redis", "worker", "attendant"):
-        assert whole["services"][name]["networks"] == ["inside"]
+        assert set(whole["services"][name]["networks"]) <= {"inside", "queue"}
+
+
+def test_whoever_may_have_workers_run_code_is_none_but_quorum():
+    """Jobs name the functions that workers call."""
+    found = services("compose.yaml")
+    on_queue = {name for name, each in found.items() if "queue" in each.get("networks", ())}
+    assert on_queue == {"redis", "backend", "worker", "attendant"}
+    assert found["redis"]["networks"] == ["queue"] and "ports" not in found["redis"]
 
 
 def test_the_importer_reaches_the_relay_and_nothing_else():
@@ -142,11 +153,53 @@ def test_entry_scripts_are_there_and_can_be_run(name):
         assert (DOCKER / script).stat().st_mode & 0o111 == 0o111
 
 
-def test_a_worker_is_not_killed_before_its_grace_is_over():
-    script = (DOCKER / "entry" / "worker.sh").read_text()
-    grace_s = int(re.search(r"QUORUM_STOP_GRACE_S:-(\d+)", script)[1])
-    for name in ("compose.yaml", "compose.worker.yaml"):
-        assert int(services(name)["worker"]["stop_grace_period"][:-1]) >= grace_s + 10
+def test_nobody_is_killed_before_their_own_grace_is_over():
+    def stop_s(file, service):
+        return int(services(file)[service]["stop_grace_period"].removesuffix("s"))
+
+    for file in ("compose.yaml", "compose.worker.yaml"):
+        assert stop_s(file, "worker") >= worker._GRACE_S + 10
+    assert "-m ml_backend.serving" in (DOCKER / "entry" / "backend.sh").read_text()
+    assert stop_s("compose.yaml", "backend") >= LIMITS.stop_s + 5
+
+
+def test_whoever_calls_label_studio_is_given_the_authority_that_is_named():
+    for file, names in (
+        ("compose.yaml", ("backend", "worker", "attendant")),
+        ("compose.worker.yaml", ("worker",)),
+        ("compose.importer.yaml", ("importer",)),
+    ):
+        text = yaml.safe_load(FILES[file].read_text())["services"]
+        for name in names:
+            assert text[name]["environment"]["QUORUM_CA_FILE"] == "${QUORUM_CA_FILE:-}"
+            assert "./authorities:/authorities:ro" in text[name]["volumes"]
+
+
+def test_the_readme_lets_out_whoever_fetches_images_and_has_no_way_out():
+    text = (DOCKER / "README.md").read_text()
+    added = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])["services"]
+    out = {name for name, each in added.items() if "front" in each["networks"]}
+    inside = services("compose.yaml")
+    without = {
+        name
+        for name, each in inside.items()
+        if "QUORUM_IMAGE_HOSTS" in each.get("environment", {}) and "front" not in each["networks"]
+    }
+    assert out == without == {"worker", "attendant"}
+
+
+def test_the_commands_of_the_readme_are_in_the_image():
+    """Every module and script that it says to run, but those of later arguments."""
+    text = (DOCKER / "README.md").read_text()
+    modules = set(re.findall(r"run\.sh python -m ([\w.]+)", text))
+    assert {"ml_backend.check", "ml_backend.manage", "launcher.backup"} <= modules
+    for module in modules:
+        found = importlib.util.find_spec(module)
+        assert found is not None, module
+        if found.submodule_search_locations:
+            assert importlib.util.find_spec(f"{module}.__main__"), f"{module} cannot be run"
+    for script in re.findall(r"/app/(entry/\w+\.sh)", text):
+        assert (DOCKER / script).stat().st_mode & 0o111 == 0o111
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -182,7 +235,7 @@ def test_the_readme_names_every_file_and_none_that_is_not_there():
     text = (DOCKER / "README.md").read_text()
     assert set(re.findall(r"compose[.\w]*\.yaml", text)) == set(FILES)
     for found in re.finditer(r"\]\(([^)h][^)]*)\)", text):
-        assert (DOCKER / found[1]).exists(), found[1]
+        assert (DOCKER / found[1].partition("#")[0]).exists(), found[1]
     # What it tells to set is in the example.
     named = set(
         re.findall(r"\b((?:TLS|QUORUM_(?:REDIS|STORE|INBOX|HOSPITAL))_?[A-Z_]*[A-Z])\b", text)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from launcher.processes import free_port
 from ml_backend import health
 from ml_backend.jobs import HEAVY, QUICK, Jobs
 from ml_backend.settings import Settings
+
+from ..launcher.backup.conftest import fill
+from .test_images import lay_out
 
 CREDENTIALS = {
     "QUORUM_BASIC_AUTH_USER": "quorum",
@@ -114,13 +118,13 @@ def test_health_says_that_redis_does_not_answer(container):
     assert "Traceback" not in told.stderr
 
 
-def test_a_step_may_end_for_a_while_and_is_then_dropped(container, variables):
+def test_a_long_step_is_given_back_when_the_worker_is_asked_to_stop(container, variables):
     redis = Jobs.connect(Settings(redis_url=variables["QUORUM_REDIS_URL"])).redis
     job = Queue(HEAVY, connection=redis).enqueue("time.sleep", 600)
-    with container.running("worker.sh", QUORUM_STOP_GRACE_S=3, **variables) as worker:
+    with container.running("worker.sh", **variables) as worker:
         container.until(lambda: job.get_status(refresh=True) == "started", "the step")
         assert stop(worker, 40) in (0, 1)
-    assert job.get_status(refresh=True) != "finished"
+    assert redis.hget(job.key, "status") != b"finished"
 
 
 def test_secrets_come_from_files(container, variables, tmp_path):
@@ -133,6 +137,41 @@ def test_secrets_come_from_files(container, variables, tmp_path):
     said = container.run("run.sh", "true", LABEL_STUDIO_API_KEY_FILE=tmp_path / "none")
     assert said.returncode == 2
     assert "LABEL_STUDIO_API_KEY_FILE" in said.stderr
+
+
+def test_a_backup_is_made_and_brought_back_on_a_read_only_root(container, variables, tmp_path):
+    lay_out("backend", tmp_path / "app")
+    fill(container.volume / "store")
+    archive = container.volume / "backup.tar.gz"
+
+    def run(*arguments):
+        command = ("python", "-m", "launcher.backup", *arguments)
+        more = {**variables, "PYTHONPATH": tmp_path / "app", "QUORUM_SPLIT_KEY": "of-the-tests"}
+        return container.run("run.sh", *command, **more)
+
+    done = run("backup", archive)
+    assert done.returncode == 0, done.stderr
+    assert "2 projects" in done.stdout
+    assert archive.stat().st_mode & 0o777 == 0o600
+    before = {
+        path.relative_to(container.volume): path.read_bytes()
+        for path in (container.volume / "store").rglob("versions/*/*")
+        if path.is_file()
+    }
+    assert before
+    shutil.rmtree(container.volume / "store")
+    done = run("restore", archive)
+    assert done.returncode == 0, done.stderr
+    assert all((container.volume / name).read_bytes() == before[name] for name in before)
+    assert run("restore").returncode == 2
+    assert run("other").returncode == 2
+
+
+def test_an_export_can_be_asked_for_and_says_what_is_the_matter(container, variables):
+    told = container.run("export.sh", "12", "--out", container.volume / "masks.zip", **variables)
+    assert told.returncode == 1
+    assert "quorum export: http://127.0.0.1:9" in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 def test_an_import_runs_on_a_read_only_root_and_leaves_its_inbox_as_it_was(container, tmp_path):

@@ -3,8 +3,10 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
@@ -34,6 +36,17 @@ def copied(name):
     return [source for line in found for source in line.split()]
 
 
+def lay_out(name, folder):
+    """What an image copies of the clone, and no more, in a folder."""
+    for path in [p for s in copied(name) if not s.startswith("docker") for p in CLONE.glob(s)]:
+        place = folder / path.relative_to(CLONE)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, place)
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_requirements_are_those_of_the_product_with_the_same_bounds(image):
     whole = lines(CLONE / "requirements.txt")
@@ -41,18 +54,16 @@ def test_requirements_are_those_of_the_product_with_the_same_bounds(image):
         assert whole.get(name) == line, f"{line} differs from requirements.txt"
 
 
-@pytest.mark.parametrize(
-    ("image", "packages"), [("backend", ["ml_backend", "importer"]), ("importer", ["importer"])]
-)
-def test_what_the_code_imports_is_installed(image, packages):
+@pytest.mark.parametrize("image", IMAGES)
+def test_what_the_code_imports_is_installed(image):
     given = set(lines(DOCKER / f"requirements-{image}.txt"))
     given |= set(lines(CLONE / "requirements-no-deps.txt"))
     known = metadata.packages_distributions()
     installed = _with_dependencies(given)
     # A hospital's PACS is spoken to by the importer alone.
     elsewhere = {"pynetdicom", "dicomweb-client"} if image == "backend" else set()
-    for package in packages:
-        for path in (CLONE / package).rglob("*.py"):
+    for place in [place for source in copied(image) for place in CLONE.glob(source)]:
+        for path in [place] if place.suffix == ".py" else place.rglob("*.py"):
             for module in _imports(path):
                 names = {n.lower() for n in known.get(module, [])}
                 assert not names or names & (installed | elsewhere), f"{path} imports {module}"
@@ -86,10 +97,7 @@ def _with_dependencies(names):
 
 
 def test_the_importer_image_needs_no_torch_no_server_and_no_queue(tmp_path):
-    # Only what the image copies, and none of what it has not.
-    for source in [s for s in copied("importer") if not s.startswith("docker")]:
-        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / source).symlink_to(CLONE / source)
+    lay_out("importer", tmp_path)
     program = """
 import sys
 
@@ -98,7 +106,7 @@ class Absent:
         if name.split(".")[0] in BLOCKED:
             raise ModuleNotFoundError(f"{name} is not in the importer's image", name=name)
 
-BLOCKED = {"torch", "flask", "redis", "rq", "gunicorn", "scipy", "SimpleITK", "s3fs", "monai",
+BLOCKED = {"torch", "flask", "redis", "rq", "waitress", "scipy", "SimpleITK", "s3fs", "monai",
            "label_studio_sdk", "label_studio_ml", "safetensors", "launcher"}
 sys.meta_path.insert(0, Absent())
 import importer.cli
@@ -120,12 +128,29 @@ raise SystemExit(importer.cli.main(["import", "--help"]))
     assert done.returncode == 0, done.stderr
 
 
+def test_the_backend_image_has_all_that_backup_and_restore_import(tmp_path):
+    lay_out("backend", tmp_path)
+    assert not (tmp_path / "demo").exists() and not (tmp_path / "bench").exists()
+    for command in ("backup", "restore"):
+        done = subprocess.run(
+            [sys.executable, "-m", "launcher.backup", command, "--help"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"usage: quorum {command}" in done.stdout
+
+
 def test_what_the_images_copy_is_let_through_and_is_there():
     allowed = (CLONE / ".dockerignore").read_text().split()
     for name in ("builder", "runtime", *IMAGES):
         for source in copied(name):
             assert any(
-                a.startswith("!") and (source == a[1:] or source.startswith(f"{a[1:]}/"))
+                a.startswith("!")
+                and (source == a[1:] or source.startswith(f"{a[1:]}/") or fnmatch(source, a[1:]))
                 for a in (line.replace("constraints.txt", "constraints.tx[t]") for line in allowed)
             ), f"{source} is kept out by .dockerignore"
             assert list(CLONE.glob(source)) or source == "constraints.tx[t]"

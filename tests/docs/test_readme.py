@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -93,6 +94,21 @@ def test_the_chinese_readme_names_the_same_settings_commands_and_figures(both):
     assert len(english) == len(chinese)
     different = [pair for pair in zip(english, chinese, strict=True) if pair[0] != pair[1]]
     assert different == []
+
+
+def test_the_chinese_readme_names_the_same_things_in_each_sections_prose(both):
+    """Commands, settings, files and values in `code`, whatever their order in a sentence."""
+
+    def told(document: Markdown) -> list[Counter[str]]:
+        prose = "\n".join(x for x in document.prose.splitlines() if not x.startswith("|"))
+        return [
+            Counter(re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", section))
+            for section in re.split(r"^#+ .*$", prose, flags=re.MULTILINE)
+        ]
+
+    english, chinese = map(told, both)
+    assert sum(map(len, english)) > 30
+    assert english == chinese
 
 
 def test_each_readme_leads_to_the_other(both):

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from launcher import CLONE, setup
-from launcher.processes import DataLock
+from launcher.data_lock import DataLock
 from launcher.setup import Environment, SetupError
-from launcher.up import load_secrets, with_secrets
+from launcher.up import load_secrets, with_running_settings
 
 
 def quorum(*arguments, cwd=CLONE, **environment):
@@ -43,6 +43,13 @@ def test_every_command_explains_itself(command):
     shown = quorum(command, "--help")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith(f"usage: quorum {command}")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_needs_no_running_backend(tmp_path, flag):
+    shown = quorum("connect", flag, QUORUM_DATA_DIR=str(tmp_path), QUORUM_REDIS_URL="")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("usage: quorum connect")
 
 
 def test_import_works_without_label_studio_and_from_another_folder(tmp_path):
@@ -152,10 +159,10 @@ def test_a_second_command_works_with_the_settings_of_what_runs(
         monkeypatch.delenv(name)
     monkeypatch.setenv("QUORUM_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("QUORUM_K", "64")
-    assert with_secrets("tests.launcher.told", []) == 0
+    assert with_running_settings("tests.launcher.told", []) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {**known, "QUORUM_K": "64", "QUORUM_DATA_DIR": str(data)}
     lock.release()
     del os.environ["QUORUM_REDIS_URL"]
-    assert with_secrets("tests.launcher.told", []) == 1
+    assert with_running_settings("tests.launcher.told", []) == 1
     assert "./quorum up" in capsys.readouterr().err

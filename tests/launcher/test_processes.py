@@ -10,7 +10,8 @@ import time
 import psutil
 import pytest
 
-from launcher.processes import DataLock, ServiceError, Supervisor, free_port, port_is_free
+from launcher.data_lock import DataLock
+from launcher.processes import ServiceError, Supervisor, free_port, port_is_free
 
 
 def wait_for(condition, timeout_s=10.0):

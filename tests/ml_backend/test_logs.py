@@ -97,7 +97,7 @@ def test_a_text_line_is_time_logger_and_message():
         "log.info('%d', CANARY)",
         "logging.getLogger('httpx').info('GET /data/upload/%s.png', CANARY)",
         "logging.getLogger('pydicom').info('PatientName %s', CANARY)",
-        "logging.getLogger('gunicorn.error').error('Error handling /tasks?name=%s&a=1', CANARY)",
+        "logging.getLogger('waitress').error('Exception while serving /tasks?name=%s&a=1', CANARY)",
     ],
     ids=lambda text: text.split("\n")[-1][:40],
 )
@@ -159,34 +159,40 @@ def test_a_failing_job_leaves_no_traceback_in_a_workers_log(redis_url, tmp_path)
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
-def test_gunicorns_lines_have_the_same_format_and_there_is_no_access_log(log_format, tmp_path):
+def test_the_servers_lines_have_the_same_format_and_there_is_no_access_log(log_format, tmp_path):
     (tmp_path / "failing.py").write_text(
-        f"def app(environ, start_response):\n    raise ValueError({CANARY!r})\n"
+        "import sys\n"
+        "from ml_backend import logs, serving\n"
+        "from ml_backend.settings import Settings\n"
+        "def app(environ, start_response):\n"
+        f"    raise ValueError({CANARY!r})\n"
+        "def make():\n"
+        "    logs.set_up(Settings.from_environment())\n"
+        "    return app\n"
+        "sys.exit(serving.main(make=make))\n"
     )
     port = free_port()
-    program = ["-m", "gunicorn", "failing:app", "--bind", f"127.0.0.1:{port}", "--threads", "2"]
-    program += ["--logger-class", "ml_backend.logs.GunicornLogger", "--no-control-socket"]
     path = tmp_path / "log"
-    variables = environment(log_format, PYTHONPATH=f"{CLONE}:{tmp_path}")
     with path.open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, *program, "--access-logfile", "-"],
-            env=variables,
+            [sys.executable, str(tmp_path / "failing.py"), "--port", str(port)],
+            env=environment(log_format),
             stdout=log,
             stderr=log,
         )
         try:
             limit = time.monotonic() + 30
-            while time.monotonic() < limit and "Booting" not in path.read_text():
+            while time.monotonic() < limit and "Listening" not in path.read_text():
                 time.sleep(0.1)
-            time.sleep(0.3)
-            httpx.get(f"http://127.0.0.1:{port}/progress?key=secret", trust_env=False)
+            url = f"http://127.0.0.1:{port}/{CANARY}?key=secret"
+            assert httpx.get(url, trust_env=False).status_code == 500
         finally:
             server.terminate()
             server.wait(20)
     text = path.read_text()
-    assert "ValueError at" in text
-    for hidden in (CANARY, "secret", "Traceback", '"GET '):
+    assert "a request ended by ValueError at" in text
+    for hidden in (CANARY, "secret", "Traceback", "GET "):
         assert hidden not in text
     if log_format == logs.JSON:
-        assert {json.loads(line)["logger"] for line in text.splitlines()} == {"gunicorn.error"}
+        names = {json.loads(line)["logger"] for line in text.splitlines()}
+        assert names == {"ml_backend.serving", "ml_backend.serving.requests"}

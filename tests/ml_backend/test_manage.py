@@ -93,11 +93,15 @@ def queued(jobs):
 
 def test_a_read_only_link_is_made_and_ended(store, monkeypatch, capsys):
     assert main(["4", "share"]) == 1
-    assert "asks nobody to sign in" in capsys.readouterr().err
+    assert "QUORUM_BASIC_AUTH_USER is not set" in capsys.readouterr().err
     monkeypatch.setenv("QUORUM_BASIC_AUTH_USER", "quorum")
+    monkeypatch.setenv("QUORUM_WEBHOOK_SECRET", "y" * 12)
     monkeypatch.setenv("QUORUM_BASIC_AUTH_PASSWORD", "x" * 12)
     assert main(["4", "share", "--days", "3"]) == 0
-    assert "/view/" in capsys.readouterr().out
+    assert "address, followed by /view/" in capsys.readouterr().out
+    monkeypatch.setenv("QUORUM_PUBLIC_URL", "https://quorum.example")
+    assert main(["4", "share"]) == 0
+    assert capsys.readouterr().out.startswith("https://quorum.example/view/")
     assert main(["4", "share", "--end"]) == 0
     assert main(["4", "share", "--days", "1000"]) == 1
 

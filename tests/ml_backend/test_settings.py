@@ -41,3 +41,65 @@ def test_no_secret_is_quoted_in_an_error():
     with pytest.raises(SettingsError) as caught:
         Settings(basic_auth_user="", basic_auth_password="hunter2")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        ("LABEL_STUDIO_URL", "http://u:hunter2@label-studio:8080"),
+        ("LABEL_STUDIO_URL", "u:hunter2@label-studio:8080"),
+        ("LABEL_STUDIO_URL", "http://:hunter2/x@label-studio"),
+        ("LABEL_STUDIO_PUBLIC_URL", "https://u:hunter2@labels.clinic.example"),
+        ("QUORUM_PUBLIC_URL", "https://u:hunter2@quorum.clinic.example"),
+        ("QUORUM_REDIS_URL", "redis://:S3c/hunter2+pass@redis:6379/0"),
+        ("QUORUM_REDIS_URL", "redis://:1234/hunter2@redis:6379/0"),
+        ("QUORUM_REDIS_URL", "rediss://:1?hunter2@redis:6379/0"),
+        ("QUORUM_REDIS_URL", "redis://:1#hunter2@redis:6379/0"),
+        ("QUORUM_REDIS_URL", "redis://u:p@1/hunter2@redis:6379/0"),
+        ("QUORUM_REDIS_URL", "redis://:[hunter2@redis:6379/0"),
+        ("QUORUM_REDIS_URL", "unix://:S3c/hunter2@/run/redis.sock"),
+        ("QUORUM_REDIS_URL", "hunter2@redis:6379"),
+    ],
+)
+def test_an_address_in_which_a_password_may_stand_is_refused_and_not_shown(variable, address):
+    with pytest.raises(SettingsError, match=f"{variable} must be") as caught:
+        Settings.from_environment({variable: address})
+    assert "hunter2" not in str(caught.value)
+    assert "S3c" not in str(caught.value)
+    if "REDIS" in variable:
+        assert "%2F" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://127.0.0.1:6379/0",
+        "redis://:S3c%2Fret+pass@redis:6379/0",
+        "rediss://u:p%40ss@redis:6379/0?ssl_ca_certs=/certificates/ca.crt",
+        "redis://[::1]:6379",
+        "unix:///srv/a@b/redis.sock",
+        "unix://:secret@/run/redis.sock?db=1",
+    ],
+)
+def test_an_address_of_redis_that_can_be_read_is_taken(address):
+    assert Settings(redis_url=address).redis_url == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "quorum.clinic.example",
+        "javascript:alert(1)",
+        "https://",
+        "https://quorum.clinic.example/page",
+        "https://quorum.clinic.example/?a",
+        "https://quorum.clinic.example/#a",
+        "https://quorum.clinic.example:x",
+        "https://quorum.clinic.example /",
+        "https:\\\\quorum.clinic.example",
+    ],
+)
+def test_the_page_s_address_is_that_of_a_whole_host(address):
+    with pytest.raises(SettingsError, match="QUORUM_PUBLIC_URL must be"):
+        Settings(page_url=address)
+    assert Settings(page_url="https://quorum.clinic.example:8443/").page_url

@@ -11,7 +11,8 @@ import torch
 from importer.keys import load_or_make_key, rotate
 from importer.vault import Vault, vault_of
 from launcher.backup.archive import contents, verify
-from launcher.processes import DataLock, ServiceError
+from launcher.data_lock import DataLock
+from launcher.processes import ServiceError
 from launcher.up import load_secrets
 from ml_backend.learning.held_out import Side
 from ml_backend.store import Store
@@ -138,6 +139,10 @@ def test_what_is_there_is_refused_and_kept_beside_it_with_replace(place, archive
     before = place.snapshot()
     status, said = place.run("restore", archive)
     assert status == 1 and "--replace" in said
+    names = ("store/projects", "imports/3.jsonl", "page.key")
+    there = ", ".join(str(place.data / name.split("/3")[0]) for name in names)
+    assert f"there already: {there}. Move that away" in said
+    assert f"there already: {there}.\n" in place.run("restore", archive, "--dry-run")[1]
     assert place.snapshot() == before
     status, said = place.run("restore", archive, "--replace")
     assert status == 0, said
@@ -201,6 +206,7 @@ def test_an_empty_store_is_told_and_so_is_a_damaged_version(place, elsewhere, tm
     elsewhere.data.mkdir()
     status, said = elsewhere.run("backup", tmp_path / "empty.tar.gz")
     assert status == 1 and "QUORUM_STORE_URL" in said
+    assert list(tmp_path.glob("*empty*")) == list(tmp_path.glob(".quorum-backup-*")) == []
     (weights,) = (place.root / "projects/3/versions/r0001-abcde1").glob("member-1-*")
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     status, said = place.run("backup", tmp_path / "b.tar.gz")

@@ -5,12 +5,13 @@ import json
 
 import pytest
 
-from ml_backend.check import NAMES, State, clock, host, label_studio, storage, workers
+from ml_backend.check import NAMES, State, clock, host, label_studio, main, storage, workers
 from ml_backend.check.attached import _wrong_with
 from ml_backend.check.deployment import Deployment
 from ml_backend.check.redis import _where
 from ml_backend.label_studio.attached import is_ours, same_address
-from ml_backend.label_studio.probing import expires_at, is_personal
+from ml_backend.label_studio.probing import expires_at
+from ml_backend.label_studio.transport import is_personal
 from ml_backend.settings import Settings
 
 OK, FAILS, UNKNOWN = State.OK, State.FAILS, State.UNKNOWN
@@ -55,6 +56,29 @@ def test_devices_are_what_was_asked_for(asked, told, state):
 def test_workers_run_the_code_that_lies_here(told, state):
     outcome = workers.of_code("x", told)
     assert outcome.state is state and ("on b run" in outcome.found) is (state is FAILS)
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ([("a", "x"), ("b", "x")], OK),
+        ([("a", "x"), ("b", "y"), ("c", "")], FAILS),
+        ([("a", "x"), ("b", "")], UNKNOWN),
+    ],
+)
+def test_workers_hold_out_the_same_patients(told, state):
+    outcome = workers.of_split_keys("x", told)
+    assert outcome.state is state and ("on b have" in outcome.found) is (state is FAILS)
+    assert ("QUORUM_SPLIT_KEY" in outcome.remedy) is (state is FAILS)
+
+
+@pytest.mark.parametrize("given", ["abc", "0", "1.5", "Ⅻ"])
+def test_what_is_no_number_of_a_project_is_told_in_words(given, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([given])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "is no project: give its number" in said
+    assert "_project" not in said
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(0.4, OK), (-59, OK), (61, FAILS), (-3600, FAILS)])
@@ -116,9 +140,21 @@ def test_a_store_behind_fsspec_is_probed(tmp_path):
     assert storage.probe(deployment(tmp_path, store_url="memory://bucket/quorum")).state is OK
 
 
+CREDENTIALS = dict.fromkeys(
+    ("label_studio_api_key", "basic_auth_user", "basic_auth_password", "webhook_secret"), "x"
+)
+
+
+@pytest.mark.parametrize("lacking", ["label_studio_api_key", "webhook_secret"])
+def test_credentials_that_are_missing_do_not_come_from_the_environment(tmp_path, lacking):
+    subject = deployment(tmp_path, **{**CREDENTIALS, lacking: ""})
+    assert host.credentials(subject).state is FAILS
+    assert host.secrets_file(subject).state is UNKNOWN
+
+
 @pytest.mark.parametrize(("mode", "state"), [(0o600, OK), (0o640, FAILS), (0o604, FAILS)])
 def test_the_file_of_secrets_is_its_owner_s(tmp_path, mode, state):
-    subject = deployment(tmp_path)
+    subject = deployment(tmp_path, **CREDENTIALS)
     assert host.secrets_file(subject).state is OK
     subject.settings.data_dir.mkdir()
     (subject.settings.data_dir / "secrets.json").touch()

@@ -1,5 +1,7 @@
 """Checks of Redis and its workers, with a real one."""
 
+from dataclasses import replace
+
 import pytest
 import redis as client
 from rq import Queue, SimpleWorker
@@ -7,9 +9,11 @@ from rq import Queue, SimpleWorker
 from ml_backend.check import State, redis, workers
 from ml_backend.check.deployment import Deployment
 from ml_backend.check.findings import Check
-from ml_backend.jobs import HEAVY
+from ml_backend.fingerprint import split_fingerprint
+from ml_backend.jobs import HEAVY, QUICK
 from ml_backend.jobs.arrivals import Arrivals
 from ml_backend.settings import Settings
+from ml_backend.worker import RoundWorker, _Attendant
 
 
 @pytest.fixture
@@ -77,6 +81,28 @@ def test_a_worker_that_is_registered_but_does_not_listen_is_dead(deployment, con
         worker.subscribe()
         assert state(workers.heavy, deployment) is State.OK
         assert state(workers.code, deployment) is State.UNKNOWN, "it did not tell"
+    finally:
+        worker.unsubscribe()
+        worker.register_death()
+
+
+@pytest.mark.parametrize("name", [HEAVY, QUICK])
+def test_a_worker_tells_its_split_key_by_a_hash_and_another_one_fails(deployment, connection, name):
+    secret = "the key of the division"
+    deployment = replace(deployment, settings=replace(deployment.settings, split_key=secret))
+    made = RoundWorker if name == HEAVY else _Attendant
+    worker = made([Queue(name, connection=connection)], connection=connection)
+    worker.split = split_fingerprint(secret)
+    worker.register_birth()
+    worker.subscribe()
+    try:
+        assert state(workers.split_key, deployment) is State.OK
+        assert secret.encode() not in b" ".join(connection.hgetall(worker.key).values())
+        elsewhere = replace(deployment, settings=replace(deployment.settings, split_key="other"))
+        found = Check("it", workers.split_key).run(elsewhere)
+        assert found.state is State.FAILS and "secrets.json" in found.remedy
+        connection.hdel(worker.key, "split")
+        assert state(workers.split_key, deployment) is State.UNKNOWN
     finally:
         worker.unsubscribe()
         worker.register_death()

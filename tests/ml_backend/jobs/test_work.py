@@ -2,6 +2,7 @@
 
 import pytest
 
+from ml_backend.figures import refresh
 from ml_backend.jobs import HEAVY, QUICK
 from ml_backend.jobs.work import advance_all_job, reconcile_job
 
@@ -22,6 +23,18 @@ def test_a_look_starts_the_first_order_and_labels_start_a_round(jobs, project, s
     status = jobs.latest(1)
     assert status["job_status"] == "finished" and status["result"]["did"] == "trained"
     assert store.current() == project.served == status["result"]["version"] != first
+
+
+def test_a_round_waits_neither_for_figures_nor_for_the_next_look(
+    jobs, project, work_off, waiting, monkeypatch
+):
+    queued = []
+    monkeypatch.setattr(refresh, "refresh", lambda *_: queued.extend(waiting(HEAVY)) or 0)
+    jobs.request_look(1)
+    work_off(QUICK, most=1)
+    assert queued == ["gather_job"]
+    work_off(QUICK)
+    assert waiting(HEAVY) == ["gather_job"]  # asked for twice, queued once
 
 
 def test_too_few_labels_start_nothing_but_start_training_does(jobs, project, store, work_off):

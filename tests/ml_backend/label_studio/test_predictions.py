@@ -99,3 +99,15 @@ def test_a_refused_token_is_told_at_once():
     with pytest.raises(LabelStudioError, match="failed"):
         push(server, range(1, 11))
     assert len(server.imports) == 1
+
+
+def test_pauses_lie_between_requests_whichever_push_they_are_of(monkeypatch):
+    slept = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    server = Pretended(range(1, 5))
+    sent = [{"task": i, "result": [], "model_version": VERSION} for i in (1, 2, 3)]
+    long = pytest.approx(900.0, abs=60)
+    server.push_predictions(1, sent[:2], 1, 900.0, rest_after=False)
+    assert slept == [0.0, long]
+    server.push_predictions(1, sent[2:], 1, 900.0)
+    assert slept == [0.0, long, long, long]

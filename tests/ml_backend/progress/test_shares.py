@@ -1,10 +1,12 @@
 """Read-only links: what they show, what they refuse, and how they end."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from itsdangerous import URLSafeSerializer
 
+from ml_backend.app import create_app
 from ml_backend.progress.page_key import derived, load_or_make
 from ml_backend.progress.shares import ShareError, make_link, read_link
 from ml_backend.store import Store
@@ -109,3 +111,24 @@ def test_the_history_says_that_there_is_a_link_but_not_which(store, link, caplog
     entry = store.figures("history")["actions"][0]
     assert (entry["what"], entry["details"]) == ("share", "3 days")
     assert link not in str(entry) + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("page_url", "headers", "address"),
+    [
+        ("", {}, "http://localhost"),
+        ("", {"X-Forwarded-Proto": "https"}, "https://localhost"),
+        ("", {"X-Forwarded-Proto": "https, http", "Host": "q.example"}, "https://q.example"),
+        ("https://quorum.example:8443/", {}, "https://quorum.example:8443"),
+        ("https://quorum.example", {"Host": "elsewhere.example"}, "https://quorum.example"),
+    ],
+)
+def test_a_link_has_the_address_that_browsers_use(settings, store, page_url, headers, address):
+    script = create_app(replace(settings, page_url=page_url)).test_client()
+    made = script.post(
+        f"/progress/{PROJECT}/actions/share",
+        data={"days": "7"},
+        auth=(settings.basic_auth_user, settings.basic_auth_password),
+        headers=headers,
+    )
+    assert made.json["link"].startswith(f"{address}/view/")
