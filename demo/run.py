@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _clear(data)
         lock = DataLock(data)
         running = start(supervisor, data, _ports(arguments), started)
-        lock.announce(running.label_studio.url, running.environment)
+        lock.announce(running.label_studio.url, running.environment, running.backend_url)
         if arguments.simulate:
             return _simulate(running, arguments.rounds, arguments.json)
         return _stay(running)

@@ -76,7 +76,7 @@ def groups() -> list[Group]:
 def bounds() -> dict[str, str]:
     """What settings.py requires of each setting, in its own words."""
     tree = ast.parse(inspect.getsource(module))
-    known = {"variable_of": variable_of, "STRATEGIES": STRATEGIES, "self": Settings()}
+    known = {**vars(module), "STRATEGIES": STRATEGIES, "self": Settings()}
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if (
