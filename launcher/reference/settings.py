@@ -22,6 +22,7 @@ _FIRST = "Label Studio, queue and store"
 
 # Read elsewhere: what a command is told on its way to the importer, the launcher and the tests.
 OTHERS = {
+    "QUORUM_BIND": "host and port that `python -m ml_backend.serving` listens on, as in containers",
     "QUORUM_KEY_FILE": "the hospital's key file; `importer.key` in `QUORUM_DATA_DIR` if unset",
     "QUORUM_DICOMWEB_USER": "user of a DICOMweb server, with `QUORUM_DICOMWEB_PASSWORD`",
     "QUORUM_DICOMWEB_PASSWORD": "its password",
