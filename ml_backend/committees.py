@@ -19,6 +19,8 @@ def training_settings(settings: Settings) -> TrainingSettings:
     chosen: dict[str, Any] = {
         name: getattr(settings, name) for name in TRAINING_SETTINGS if getattr(settings, name)
     }
+    if settings.start == "encoder":
+        chosen.setdefault("network", "fcn")  # no other can start from one
     # What the strategy needs, as dropout for its passes.
     chosen.update(STRATEGIES[settings.strategy].training)
     return replace(preset(settings.device), members=settings.members, seed=settings.seed, **chosen)

@@ -122,7 +122,9 @@ class Settings:
     )
 
     # The committee. 0 or "" means the preset for the device (see learning.training).
-    network: str = _setting("", "QUORUM_NETWORK", "name in learning.baselines.NETWORKS")
+    network: str = _setting(
+        "", "QUORUM_NETWORK", "fcn, unet, cumednet, monai:NAME, or package.module:Class"
+    )
     members: int = _setting(4, "QUORUM_MEMBERS", "committee size M; the paper uses 4")
     width: int = _setting(0, "QUORUM_WIDTH", "channels at full resolution")
     scales: int = _setting(0, "QUORUM_SCALES", "depth of the encoder")

@@ -106,10 +106,13 @@ def _check_gpu(name: str, device: torch.device) -> None:
 def preset(device: str) -> TrainingSettings:
     """Settings for a device: on two CPU cores a round of the demo stays under two minutes.
 
-    In the same time twice as many steps of half the slices draw better there.
+    In the same time twice as many steps of half the slices draw better there, and a U-Net draws
+    better than the paper's FCN in less time (docs/benchmarks.md). On a GPU, at full width, they
+    were not compared.
     """
     if torch_device(device).type == "cpu":
         return TrainingSettings(
+            network="unet",
             width=8, scales=5, side_px=128, steps=200, batch_size=4, device=device
         )
     return TrainingSettings(device=device)

@@ -149,7 +149,8 @@ class Watched(nn.Module):
 
 
 def test_as_many_members_train_at_once_as_torch_has_threads_and_each_on_one():
-    settings = replace(SMALL, members=3, steps=3, network=f"{__name__}:Watched")
+    # Long enough that none is done before the last has begun.
+    settings = replace(SMALL, members=3, steps=60, network=f"{__name__}:Watched")
     training = TrainingSet.of(*discs(3), ["disc"], settings)
     cores = torch.get_num_threads()
     try:
