@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,14 +189,24 @@ def _refuse_workers(settings: Settings, verified: Contents) -> None:
     """Workers of other hosts hold no lock of this folder; Redis knows them. Raises BackupError."""
     if verified.kind == HOSPITAL or not os.environ.get("QUORUM_REDIS_URL"):
         return
-    redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2.0, socket_timeout=5.0)
-    with suppress(RedisError):  # nobody works without it
-        count = Worker.count(connection=redis)
-        if count:
-            raise BackupError(
-                f"{count} workers are still there: stop them, the attendant and the backend, on "
-                "all hosts (one that was killed is forgotten after some minutes)"
+    try:
+        count = Worker.count(
+            connection=Redis.from_url(
+                settings.redis_url, socket_connect_timeout=2.0, socket_timeout=5.0
             )
+        )
+    except (RedisError, TypeError, ValueError) as error:
+        if isinstance(error.__context__, ConnectionRefusedError | FileNotFoundError):
+            return  # it does not run, and nobody works without it
+        raise BackupError(
+            f"Redis cannot be asked whether somebody works ({type(error).__name__}): check "
+            "QUORUM_REDIS_URL and its password, or stop Redis too"
+        ) from None
+    if count:
+        raise BackupError(
+            f"{count} workers are still there: stop them, the attendant and the backend, on "
+            "all hosts (one that was killed is forgotten after some minutes)"
+        )
 
 
 def _say_what_would_be(where: _Where, begun: dict[str, Any] | None, replace: bool) -> int:

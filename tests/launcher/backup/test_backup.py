@@ -7,6 +7,7 @@ import threading
 import fsspec
 import pytest
 import torch
+from redis import Redis
 
 from importer.keys import load_or_make_key, rotate
 from importer.vault import Vault, vault_of
@@ -172,7 +173,6 @@ def test_nothing_is_restored_while_the_loop_runs(archive, elsewhere):
 
 
 def test_nothing_is_restored_while_workers_of_other_hosts_are_there(archive, elsewhere, redis_url):
-    from redis import Redis
     from rq import Worker
 
     worker = Worker(["backup-test"], connection=Redis.from_url(redis_url))
@@ -312,3 +312,18 @@ def test_a_vault_that_the_key_does_not_open_is_no_backup(hospital, tmp_path, mon
     status, said = hospital.run("backup", tmp_path / "h.tar.gz", "--hospital")
     assert status == 1 and "was not written with this key" in said
     assert not (tmp_path / "h.tar.gz").exists()
+
+
+def test_a_redis_that_refuses_to_tell_is_not_taken_for_one_without_workers(
+    place, archive, redis_url, tmp_path
+):
+    redis = Redis.from_url(redis_url)
+    redis.acl_setuser("restorer", enabled=True, passwords=["+right"], commands=["+ping"])
+    try:
+        os.environ["QUORUM_REDIS_URL"] = redis_url.replace("://", "://restorer:wrong@", 1)
+        status, said = place.run("restore", archive, "--replace")
+        assert status == 1 and "cannot be asked" in said
+        os.environ["QUORUM_REDIS_URL"] = f"unix://{tmp_path}/none.sock"  # it does not run
+        assert place.run("restore", archive, "--replace")[0] == 0
+    finally:
+        redis.acl_deluser("restorer")
