@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import re
+import stat
 import sys
 import tempfile
 import time
@@ -152,7 +153,7 @@ def _backend_files(warnings: list[str]) -> Files:
 def _temporary(folder: Path) -> Iterator[IO[bytes]]:
     """A new file of mode 0600 in a folder, gone afterwards; those of killed backups go too."""
     for left in folder.glob(f"{_WRITING}*"):
-        with suppress(OSError), left.open("rb") as other:
+        with suppress(OSError), _mine(left) as other:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever writes it holds it
             if time.time() - left.stat().st_mtime > _ABANDONED_S:
                 left.unlink()
@@ -164,6 +165,17 @@ def _temporary(folder: Path) -> Iterator[IO[bytes]]:
             yield stream
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _mine(path: Path) -> Iterator[IO[bytes]]:
+    """A file of this user's; in a folder of everybody's another kind could be waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with os.fdopen(handle, "rb") as stream:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "not a file of this user's")
+        yield stream
 
 
 def _give_name(temporary: Path, path: Path) -> None:

@@ -50,7 +50,10 @@ def credentials(deployment: Deployment) -> Outcome:
     if not settings.basic_auth_user:
         raise CannotTellError("no user and password are set")
     pair = (settings.basic_auth_user, settings.basic_auth_password)
-    if _call(deployment, "/job_status", {}, auth=pair) == 401:
+    status = _call(deployment, "/job_status", {}, auth=pair)
+    if status == 429:
+        raise CannotTellError("this address has tried too many wrong ones: ask again in a while")
+    if status == 401:
         return fails(
             "the backend refuses the user and password that are set here",
             "The backend runs with others: start it again with the same QUORUM_BASIC_AUTH_USER "
@@ -78,7 +81,10 @@ def webhook_secret(deployment: Deployment) -> Outcome:
     secret = deployment.settings.webhook_secret
     if not secret:
         raise CannotTellError("no webhook secret is set")
-    if _call(deployment, "/webhook", _HARMLESS, headers={SECRET_HEADER: secret}) == 401:
+    status = _call(deployment, "/webhook", _HARMLESS, headers={SECRET_HEADER: secret})
+    if status == 429:
+        raise CannotTellError("this address has tried too many wrong ones: ask again in a while")
+    if status == 401:
         return fails(
             "the backend refuses the webhook secret that is set here",
             "The backend runs with another: start it again with the same "

@@ -112,7 +112,6 @@ def preset(device: str) -> TrainingSettings:
     """
     if torch_device(device).type == "cpu":
         return TrainingSettings(
-            network="unet",
-            width=8, scales=5, side_px=128, steps=200, batch_size=4, device=device
+            network="unet", width=8, scales=5, side_px=128, steps=200, batch_size=4, device=device
         )
     return TrainingSettings(device=device)

@@ -327,3 +327,8 @@ def test_a_redis_that_refuses_to_tell_is_not_taken_for_one_without_workers(
         assert place.run("restore", archive, "--replace")[0] == 0
     finally:
         redis.acl_deluser("restorer")
+
+
+def test_a_pipe_that_somebody_left_in_the_folder_is_not_waited_for(place, tmp_path):
+    os.mkfifo(tmp_path / ".quorum-backup-x")
+    assert place.run("backup", tmp_path / "b.tar.gz")[0] == 0
