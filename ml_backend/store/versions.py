@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .names import VERSION, StoreError, checked_version, number_of
 from .objects import ABANDONED_S, Objects, loaded_json
 
@@ -28,6 +30,19 @@ _MANIFEST = "manifest.json"
 _METADATA = "version.json"
 _OLD_METADATA = "metadata.json"
 _MEMBER = re.compile(r"member-([0-9]+)\.safetensors")
+
+
+def _are_numbers(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinity.
+
+    By numpy where it knows the type: torch's threads, once begun, are lacking in a process that is
+    forked, which would wait for them without end.
+    """
+    try:
+        values = tensor.numpy()
+    except TypeError:  # bfloat16 and the like
+        return bool(tensor.isfinite().all())
+    return bool(np.isfinite(values).all())
 
 
 class Versions:
@@ -111,7 +126,7 @@ class Versions:
                 content = self._checked(version, name, manifest)
             try:
                 state = load(content or b"")
-                numbers = all(bool(tensor.isfinite().all()) for tensor in state.values())
+                numbers = all(_are_numbers(tensor) for tensor in state.values())
             # Not only its own error: the format has types that this torch has not, or half knows.
             except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
                 raise _damaged(version, f"weights ({name})") from None
