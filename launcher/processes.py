@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# A worker's first SIGTERM lets its step end, the second (at least a second later) gives it back:
-# steps can be repeated, and whoever pressed Ctrl-C waits. The backend takes 10 s for requests.
-_PATIENCE_S = (3.0, 10.0)
+# The backend takes 10 s at most for requests under way, a worker 5 s before it gives its step
+# back; a second SIGTERM has the backend end at once.
+_PATIENCE_S = (11.0, 2.0)
 # Others cannot end in order without them: they are stopped when nobody needs them any more.
 _NEEDED = ("Redis", "Label Studio")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

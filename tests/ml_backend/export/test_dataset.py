@@ -39,14 +39,14 @@ def test_only_labelled_slices_are_taken_with_their_masks(settings):
         assert piece.agreement is None and piece.consensus is None
 
 
-def test_images_are_read_one_after_another_as_they_are_asked_for(settings):
+def test_images_are_read_as_they_are_asked_for_and_a_few_ahead(settings):
     project = Crowd()
     for task_id in range(1, 11):
         project.draw(task_id, project.reference(task_id))
     slices = Dataset.of(settings, project, 1, Choice()).slices()
     for count in range(1, 11):
         next(slices)
-        assert len(project.read) == count
+        assert count <= len(project.read) <= count + 8
 
 
 def test_a_slice_in_colour_comes_with_its_colours(settings):
@@ -99,7 +99,7 @@ def test_the_project_s_consensus_and_weights_are_those_of_its_rounds(settings):
 
 def test_patients_stand_on_one_side_and_never_move(settings):
     project = Crowd(patients=[f"p{n}" for n in range(10)], each=3)
-    for task_id in range(1, 31):
+    for task_id in range(1, 11):
         project.draw(task_id, project.reference(task_id))
     found, _ = taken(settings, project)
     side = {}
