@@ -137,7 +137,7 @@ def _page(
     ]
     device = torch_device(settings.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else hardware()
-    shown = [word for word in argv if not word.startswith("--page")]
+    shown = list(argv)
     grown = ", ".join(f"{size} slices: {mib:.0f} MiB" for size, mib in peaks.items())
     return f"""## Scoring a pool with {settings.members} members
 

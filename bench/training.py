@@ -230,7 +230,7 @@ def _page(
         )
     device = torch_device(settings.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else hardware()
-    shown = [word for word in argv if not word.startswith("--page")]
+    shown = list(argv)
     return f"""## Training a committee of {settings.members}
 
 {_LABELLED} slices of {len(slices()[0])} of the demo's brain; {settings.network}, width \
