@@ -40,19 +40,12 @@ from ml_backend.label_studio import LabelStudio, LabelStudioError, Task
 from ml_backend.label_studio.transport import Transport
 from ml_backend.masks import BrushConfig, to_regions
 
+from .crowd.slices import LABEL_CONFIG
 from .pages import hardware, markdown_table, write_section
 from .parts import Named, Parts
 
 GOAL = 20.0
 CHANGED = 10  # annotations
-LABEL_CONFIG = """\
-<View>
-  <Image name="image" value="$image"/>
-  <BrushLabels name="mask" toName="image">
-    <Label value="Organ"/><Label value="Lesion"/>
-  </BrushLabels>
-</View>
-"""
 _CHUNK = 50  # tasks imported in one request
 _PER_PATIENT = 25
 _FIELDS = 12  # drawn once; slices are these, shifted and mirrored
