@@ -6,6 +6,10 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def replace_section(text: str, name: str, body: str) -> str:
@@ -38,8 +42,12 @@ def markdown_table(rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body])
 
 
-def hardware() -> str:
-    """The processor's name and how many cores there are, for under a table."""
+def hardware(device: torch.device | None = None) -> str:
+    """A GPU's name, or the processor's and how many cores there are, for under a table."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
     cores = f"{os.cpu_count()} cores"
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

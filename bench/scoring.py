@@ -135,9 +135,6 @@ def _page(
             f"{min(ratios):.2f} – {max(ratios):.2f}",
         ],
     ]
-    device = torch_device(settings.device)
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else hardware()
-    shown = list(argv)
     grown = ", ".join(f"{size} slices: {mib:.0f} MiB" for size, mib in peaks.items())
     return f"""## Scoring a pool with {settings.members} members
 
@@ -149,10 +146,10 @@ Slices of the demo's brain in {settings.side_px} px; {settings.network}, width {
 The most memory a whole process held: {grown}.
 
 ```
-./quorum bench scoring {shlex.join(shown)}
+./quorum bench scoring {shlex.join(argv)}
 ```
 
-Hardware: {where}, torch {torch.__version__}."""
+Hardware: {hardware(torch_device(settings.device))}, torch {torch.__version__}."""
 
 
 if __name__ == "__main__":

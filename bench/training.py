@@ -228,9 +228,6 @@ def _page(
                 f"{statistics.mean(run['mean_iou'] for run in found):.3f}",
             ]
         )
-    device = torch_device(settings.device)
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else hardware()
-    shown = list(argv)
     return f"""## Training a committee of {settings.members}
 
 {_LABELLED} slices of {len(slices()[0])} of the demo's brain; {settings.network}, width \
@@ -244,11 +241,11 @@ The paper reports {_PAPER_TRAIN_S} s to train and {_PAPER_QUERY_S} s to query a 
 1080 Ti with its own data and size: another task, and no ratio is drawn.
 
 ```
-./quorum bench training {shlex.join(shown)}
+./quorum bench training {shlex.join(argv)}
 ```
 
-Hardware: {where}, torch {torch.__version__}, {os.environ.get("OMP_NUM_THREADS", "no limit on")} \
-threads."""
+Hardware: {hardware(torch_device(settings.device))}, torch {torch.__version__}, \
+{os.environ.get("OMP_NUM_THREADS", "no limit on")} threads."""
 
 
 if __name__ == "__main__":
