@@ -59,7 +59,8 @@ def divide(
     on. Of all patients round(fraction × patients), and at least one, are to be held out; those
     that are new fill what lacks in the order of their keyed hash. A project that begins with a
     single patient holds out every round(1 / fraction)-th slab of `slab_mm` along its series, from
-    a keyed start, or single slices if positions are unknown.
+    a keyed start, but at least one of two, and never all; single slices if positions are unknown.
+    Slabs are decided once as patients are, under names of their own in `sides`.
     Raises ValueError if fraction is not between 0 and 1 or slab_mm not above 0.
     """
     if not 0 < fraction < 1:
@@ -79,9 +80,17 @@ def divide(
     for rank, name in enumerate(new):
         sides[name] = Side.HELD_OUT if rank < lacking else Side.TRAINING
     whole = np.array([sides[unit.name] is Side.HELD_OUT for unit in units], dtype=bool)
+    divided = np.array([sides[unit.name] is Side.DIVIDED for unit in units], dtype=bool)
+    inside = [unit for unit, flag in zip(units, divided, strict=True) if flag]
+    slabs = {_slab(unit, slab_mm) for unit in inside if unit.position_mm is not None}
+    sides |= _new_slabs(slabs, key, fraction, sides)
     out = whole.copy()
-    inside = [index for index, unit in enumerate(units) if sides[unit.name] is Side.DIVIDED]
-    out[inside] = _within([units[index] for index in inside], key, fraction, slab_mm)
+    out[divided] = [
+        _hash(key, unit.slice_id) < fraction
+        if unit.position_mm is None
+        else sides[_slab(unit, slab_mm).name] is Side.HELD_OUT
+        for unit in inside
+    ]
     return Division(out, whole, sides)
 
 
@@ -115,14 +124,40 @@ def _hash(key: bytes, text: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _within(units: Sequence[Unit], key: bytes, fraction: float, slab_mm: float) -> Flags:
-    """Slabs of one patient; slices that come later move none of those that are there."""
+@dataclass(frozen=True)
+class _Slab:
+    """A stretch of a series: what is held out of a single patient."""
+
+    series: str  # with its patient
+    place: int  # from position 0 on
+
+    @property
+    def name(self) -> str:
+        return f"{self.series}/{self.place}"
+
+
+def _slab(unit: Unit, slab_mm: float) -> _Slab:
+    return _Slab(f"{unit.name}/{unit.series}", int((unit.position_mm or 0.0) // slab_mm))
+
+
+def _new_slabs(
+    slabs: set[_Slab], key: bytes, fraction: float, decided: Mapping[str, Side]
+) -> dict[str, Side]:
+    """Sides of the slabs that have none yet; the others may have been trained on."""
     period = max(2, round(1 / fraction))
-    starts = {u.series: int(_hash(key, f"{u.name}/{u.series}") * period) for u in units}
-    out = [
-        _hash(key, unit.slice_id) < fraction
-        if unit.position_mm is None
-        else int(unit.position_mm // slab_mm) % period == starts[unit.series]
-        for unit in units
-    ]
-    return np.array(out, dtype=bool)
+    sides = {
+        slab.name: Side.HELD_OUT
+        if slab.place % period == int(_hash(key, slab.series) * period)
+        else Side.TRAINING
+        for slab in slabs
+        if slab.name not in decided
+    }
+    there = {**decided, **sides}
+    found = {there[slab.name] for slab in slabs}
+    first = min(sides, key=lambda name: _hash(key, name), default=None)
+    if first is not None and len(found) == 1:
+        # A short series may end before its start comes, or lie within it: without a held-out slab
+        # no round could be evaluated, without another nothing could be trained on.
+        lacking = Side.TRAINING if Side.HELD_OUT in found or len(slabs) == 1 else Side.HELD_OUT
+        sides[first] = lacking
+    return sides

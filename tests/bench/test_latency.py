@@ -24,7 +24,8 @@ def test_every_kind_of_request_is_answered_with_drafts(tmp_path):
     assert kinds == [(64, 1, 1), (64, 1, 2), (64, 3, 1)]
     assert all(0 < r["p50_ms"] <= r["p99_ms"] and r["forward_ms"] > 0 for r in found["requests"])
     parts = found["parts"]["2 tasks, 64²"]
-    assert {"forward passes", "PNG", "brush code", "pictures fetched"} <= set(parts)
+    # Not the brush code: after two steps there may be nothing to draw.
+    assert {"forward passes", "PNG", "JSON", "pictures fetched"} <= set(parts)
     assert all(milliseconds >= 0 for milliseconds in parts.values())
     text = page.read_text()
     assert text.count("<!-- latency -->") == 1 and "| 64² | 3 | 1 |" in text

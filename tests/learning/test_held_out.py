@@ -66,6 +66,33 @@ def test_the_first_patients_slabs_stay_when_others_come():
     assert later.whole[138:].sum() == 2 * 5
 
 
+KEYS = [b"%d" % n for n in range(20)]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_series_that_ends_before_its_start_has_a_slab_held_out(key):
+    found = split([Unit(str(z), "p", "s", float(z)) for z in range(24)], key)
+    assert 4 <= found.held_out.sum() <= 10
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_slices_that_arrive_one_by_one_never_change_sides_but_for_new_ones(key):
+    units = [Unit(f"{s}{z}", "p", s, float(z)) for z in range(60) for s in "st"]
+    sides, before = {}, {}
+    for count in range(1, len(units) + 1):
+        found = split(units[:count], key, decided=sides)
+        sides = found.sides
+        now = dict(zip((u.slice_id for u in units), found.held_out.tolist(), strict=False))
+        assert {name: now[name] for name in before} == before
+        assert any(now.values()) or len({unit.position_mm // 10 for unit in units[:count]}) == 1
+        before = now
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_single_slab_is_trained_on(key):
+    assert not split([Unit(str(z), "p", "s", float(z)) for z in range(5)], key).held_out.any()
+
+
 def test_slices_of_unknown_origin_are_divided_one_by_one():
     found = split([Unit(str(n)) for n in range(500)])
     assert found.held_out.sum() == 100

@@ -95,6 +95,11 @@ def test_a_round_is_due_after_k_new_training_labels_and_an_evaluation_label(fres
     assert enough.due(seen(enough, training[:1]), SETTINGS, after=3)
 
 
+def test_a_project_of_one_spot_is_trained_though_nothing_can_be_held_out():
+    spot = look([task(n, annotations=n < 4) for n in range(10)])
+    assert not spot.held_out.any() and spot.due({}, SETTINGS)
+
+
 def test_a_changed_and_a_deleted_label_count_as_new_ones_do(fresh):
     training = [n for n in range(100) if n not in out(fresh)]
 

@@ -9,7 +9,7 @@ from ml_backend.rounds import Context, RoundError, begin, look, next_steps, run_
 from ml_backend.rounds.rollback import roll_back
 from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError
-from tests.ml_backend.projects import Project, sides
+from tests.ml_backend.projects import Project, sides, slices
 
 
 @pytest.fixture
@@ -85,6 +85,16 @@ def test_labels_make_a_version_whose_selected_batch_is_served_first(settings, pr
     assert [i + 1 for i in project.next_slices(3)] == outcome["wanted"]
     assert store.works() == []
     assert run_round(settings, project, 1)["did"] == "nothing"
+
+
+def test_a_project_of_which_nothing_can_be_held_out_learns_without_figures(settings, store):
+    project = Project(slices(held_out=0))
+    store.keep_sides(sides(project))
+    run_round(settings, project, 1)
+    project.annotate([0, 1, 2])
+    assert look(context(settings, project)).due
+    outcome = run_round(settings, project, 1)
+    assert (outcome["did"], outcome["labelled"], outcome["evaluated_on"]) == ("trained", 3, 0)
 
 
 def test_a_round_in_pieces_by_several_workers_makes_the_same_version(settings, project, store):
