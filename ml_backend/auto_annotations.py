@@ -22,6 +22,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .label_studio import Annotation, LabelStudio, Task
+from .moments import moment
 from .store import Store
 
 MADE, SEEN, ACCOUNTS = "rest-made", "rest-seen", "rest-account"
@@ -180,14 +181,10 @@ def _of_account(figures: Mapping[str, Any], annotation: Annotation) -> bool:
     span = figures.get("accounts", {}).get(str(annotation.annotator))
     if not span or annotation.lead_time_s is not None:  # what is drawn in the editor took time
         return False
-    try:
-        first, last, made = (
-            datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
-            for text in (*span, annotation.created_at)
-        )
-        return first - _MARGIN <= made <= last + _MARGIN
-    except (TypeError, ValueError):
+    first, last, made = (moment(text) for text in (*span, annotation.created_at))
+    if first is None or last is None or made is None:
         return False
+    return first - _MARGIN <= made <= last + _MARGIN
 
 
 def auto_tasks(server: LabelStudio, store: Store, project: int, tasks: Sequence[Task]) -> set[int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from .learning.consensus import disagreement, majority, staple
 from .masks import BrushConfig, LabelMap, MaskError, to_label_map
+from .moments import moment
 
 CONSENSUS = {"majority": majority, "staple": staple}
 
@@ -150,9 +151,5 @@ def target_of_masks(
 
 def _age(annotation: Submitted) -> tuple[datetime, int]:
     """What sorts annotations from the oldest to the newest."""
-    try:
-        # Python 3.10 knows no Z; text would not sort, for fractions of a second may be missing.
-        when = datetime.fromisoformat(annotation.updated_at.replace("Z", "+00:00"))
-    except ValueError:
-        when = _LONG_AGO
-    return when if when.tzinfo else when.replace(tzinfo=timezone.utc), annotation.id
+    # Text would not sort, for fractions of a second may be missing.
+    return moment(annotation.updated_at) or _LONG_AGO, annotation.id

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from ml_backend.label_studio import LabelStudio
+from ml_backend.moments import moment
 from ml_backend.settings import Settings
 from ml_backend.store import Store
 from ml_backend.survey import survey
@@ -69,4 +69,7 @@ def made(order: Mapping[str, Any]) -> int:
 
 
 def _moment(text: str) -> float:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    when = moment(text)
+    if when is None:
+        raise ValueError(f"no moment: {text!r}")
+    return when.timestamp()

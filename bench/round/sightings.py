@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from ml_backend.jobs import Jobs
+from ml_backend.moments import moment
 from ml_backend.settings import Settings
 
 _LOOK_S = 0.1
@@ -122,10 +122,8 @@ def _note_jobs(redis: Redis, jobs: dict[str, dict[str, Any]]) -> None:
 def _job(fields: Mapping[str, bytes | None]) -> dict[str, Any]:
     read = {name: (value or b"").decode() for name, value in fields.items()}
     times = {
-        name: datetime.fromisoformat(read[of].replace("Z", "+00:00"))
-        .replace(tzinfo=timezone.utc)
-        .timestamp()
+        name: when.timestamp()
         for name, of in zip(("queued", "began", "ended"), _TIMES, strict=True)
-        if read[of]
+        if (when := moment(read[of])) is not None
     }
     return {"what": read["description"], "worker": read["worker_name"][:8], **times}

@@ -27,6 +27,7 @@ from importer.segmentations.segment import (
 )
 from importer.segmentations.stored import as_stored
 
+from ..moments import moment
 from .formats import About, ExportError, FileRecord, Slice
 from .nifti import file_stem
 
@@ -123,8 +124,5 @@ def _tasks_in(dataset: Dataset, tasks: dict[tuple[str, int], int]) -> tuple[int,
 
 def _moment(text: str) -> datetime:
     """An ISO 8601 moment in UTC, without its zone; now if it is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.now(timezone.utc)
-    return moment.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)
+    when = moment(text) or datetime.now(timezone.utc)
+    return when.astimezone(timezone.utc).replace(tzinfo=None, microsecond=0)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from ..moments import moment
 from .intervals import Floats, Interval, capped, interval, resampled_sums, unknown
 from .records import Record
 
@@ -91,12 +92,9 @@ def _drawn(records: Sequence[Record]) -> list[tuple[float, Record]]:
     found = []
     for record in records:
         if record.lead_time_s and not record.reviewed:
-            try:
-                when = datetime.fromisoformat(record.created_at.replace("Z", "+00:00"))
-            except ValueError:
-                continue
-            when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-            found.append((when.timestamp(), record))
+            when = moment(record.created_at)
+            if when is not None:
+                found.append((when.timestamp(), record))
     return sorted(found, key=lambda pair: (pair[0], pair[1].annotation))
 
 

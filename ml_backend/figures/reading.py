@@ -27,6 +27,7 @@ from ..auto_annotations import is_marked, is_unseen
 from ..label_studio import Annotation
 from ..label_studio.drafts import StoredPrediction
 from ..masks import BrushConfig, LabelMap, MaskError, to_label_map
+from ..moments import moment
 from ..pool import held_back
 from ..readers import readings
 from ..settings import Settings
@@ -166,8 +167,8 @@ def shown_to(
     ours = sorted((p for p in predictions if is_version(p.version)), key=_created)
     submitted = _moment(annotation.created_at)
     opened = submitted - timedelta(seconds=min(annotation.lead_time_s or 0.0, _A_DAY_S))
-    for moment in (opened, submitted):
-        there = [p for p in ours if _moment(p.created_at) <= moment]
+    for begun in (opened, submitted):
+        there = [p for p in ours if _moment(p.created_at) <= begun]
         if there:
             return there[-1]
     return None
@@ -178,8 +179,4 @@ def _created(prediction: StoredPrediction) -> tuple[datetime, int]:
 
 
 def _moment(text: str) -> datetime:
-    try:
-        when = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
-    except ValueError:
-        when = _LONG_AGO
-    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+    return moment(text) or _LONG_AGO

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..gathering import read_image
 from ..label_studio import LabelStudio, LabelStudioError
+from ..moments import moment
 from ..settings import Settings
 from ..store import Store
 from ..survey import Survey
@@ -119,10 +120,8 @@ def _people(
 
 def _age_s(at: str | None) -> float:
     """Seconds since a moment; very many if it is none, or still to come."""
-    try:
-        age_s = (datetime.now(timezone.utc) - datetime.fromisoformat(at or "")).total_seconds()
-    except (ValueError, TypeError):
-        return float("inf")
+    when = moment(at)
+    age_s = (datetime.now(timezone.utc) - when).total_seconds() if when else -1.0
     return age_s if age_s >= 0 else float("inf")
 
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from jinja2 import Environment
 
+from ..moments import moment
 from . import charts, glance
 from .charts import bounds, known
 
@@ -85,17 +86,6 @@ def size(count: Any) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}"
     return f"{count:.0f} bytes"
-
-
-def moment(text: Any) -> datetime | None:
-    """A time of ISO 8601, in UTC if it names no zone; None if it is none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def exact(text: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..auto_annotations import Made, figures_of, is_unseen
 from ..label_studio import LabelStudioError, Task
+from ..moments import moment
 from ..pool import Progress
 from ..rounds.context import Context, silent
 from ..store import StoreError
@@ -127,4 +128,7 @@ def _undraft(context: Context, made: Made, task_ids: list[int]) -> int:
 
 def _moment(changed: str) -> datetime:
     """When Label Studio last changed a task, out of Task.changed."""
-    return datetime.fromisoformat(changed.rpartition("/")[2].replace("Z", "+00:00"))
+    when = moment(changed.rpartition("/")[2])
+    if when is None:
+        raise ValueError(f"Label Studio tells no time of the last change: {changed!r}")
+    return when

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..label_studio import SAMPLING, LabelStudioError
 from ..learning.memory import TooLittleMemory
+from ..moments import moment
 from ..store import StoreError
 from ..survey import Seen, Survey, survey
 from .context import Context, metadata_of, refuse_lost_store, seen_by
@@ -119,7 +120,6 @@ def _labelled_meanwhile(context: Context, found: Survey, seen: Seen, age_s: floa
     return found.fresh(seen) / age_s * float(duration_s)
 
 
-def _age_s(moment: str | None) -> float:
-    if not moment:
-        return 0.0
-    return (datetime.now(timezone.utc) - datetime.fromisoformat(moment)).total_seconds()
+def _age_s(text: str | None) -> float:
+    when = moment(text)
+    return (datetime.now(timezone.utc) - when).total_seconds() if when else 0.0
