@@ -166,7 +166,11 @@ def fit_network(
     weight = weight.to(device)
     reseed(network, seed)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        # One call for all weights: a loop over so many small ones takes a twentieth of a step.
+        fused=device.type in ("cpu", "cuda"),
     )
     schedule = one_cycle(optimizer, settings.learning_rate, settings.steps, rising=0.2)
     order = torch.Generator().manual_seed(seed)
