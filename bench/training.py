@@ -5,8 +5,9 @@ threads, slices decoded and fitted by a DataLoader each time they are drawn. It 
 network on the same bootstrap resamples with the same loss, augmentation, optimizer and number of
 steps, and is scored on the same held-out slices: what differs is how the work is done. A tutorial
 also leaves the learning rate where Adam has it; how many times the steps that takes to the same
-score is what the schedule saves. Each training is a process of its own, and the ways take turns.
-The slices are the demo's: the atlas' brain and its tissue maps.
+score is what the schedule saves. The floor are the members' passes alone. Each training is a
+process of its own, and the ways take turns. The slices are the demo's: the atlas' brain and its
+tissue maps.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +42,13 @@ from ml_backend.learning.committee import Committee, train_committee
 from ml_backend.learning.geometry import fit, fit_labels, to_input
 from ml_backend.learning.losses import class_weights, segmentation_loss
 from ml_backend.learning.metrics import confusion, report
-from ml_backend.learning.training import new_network, one_cycle, preset, torch_device
+from ml_backend.learning.training import (
+    new_network,
+    one_cycle,
+    one_thread,
+    preset,
+    torch_device,
+)
 from ml_backend.learning.training_set import bootstrap
 from ml_backend.learning.training_settings import TrainingSettings
 
@@ -101,15 +109,42 @@ def one_by_one(
     return ours(images, maps, settings)
 
 
+def passes_alone(
+    images: Sequence[Grey], maps: Sequence[Grey], settings: TrainingSettings
+) -> Committee:
+    """The floor: each member's forward and backward passes over one batch that lies ready."""
+    keep_large_blocks()
+    device = torch_device(settings.device)
+    chosen = [fit(images[i % len(images)], settings.side_px)[0] for i in range(settings.batch_size)]
+    batch = to_input(torch.from_numpy(np.stack(chosen)).to(device))
+    if device.type == "cuda":
+        batch = batch.contiguous(memory_format=torch.channels_last)
+
+    def passes(member: int) -> nn.Module:
+        network = new_network(settings, 1, len(CLASS_NAMES) + 1, member)
+        if device.type == "cuda":
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for _ in range(settings.steps):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=batch.is_cuda):
+                logits, _ = network(batch)
+            logits.sum().backward()
+        return network.eval()
+
+    cores = torch.get_num_threads()
+    with one_thread(device), ThreadPoolExecutor(1 if batch.is_cuda else cores) as pool:
+        members = list(pool.map(passes, range(settings.members)))
+    return Committee(members, CLASS_NAMES, settings)
+
+
 def plain(
     images: Sequence[Grey],
     maps: Sequence[Grey],
     settings: TrainingSettings,
-    times: int = 1,
+    times: float = 1,
     scheduled: bool = True,
 ) -> Committee:
     """The plain way, for `times` as many steps."""
-    settings = replace(settings, steps=settings.steps * times)
+    settings = replace(settings, steps=round(settings.steps * times))
     members = []
     for member in range(settings.members):
         seed = 1000 * settings.seed + member
@@ -150,19 +185,30 @@ def _plain_member(
     return network.eval()
 
 
-_FIXED = {
-    f"the plain way, Adam's rate{f', {times} times the steps' if times > 1 else ''}": partial(
-        plain, times=times, scheduled=False
+class Way(NamedTuple):
+    """One way to train a committee."""
+
+    title: str
+    train: Callable[[Sequence[Grey], Sequence[Grey], TrainingSettings], Committee]
+
+
+FLOOR = "floor"
+_ADAM = {
+    f"adam-{times:g}": Way(
+        f"the plain way, Adam's rate, {times:g} times the steps",
+        partial(plain, times=times, scheduled=False),
     )
-    for times in (1, 2, 3)
+    for times in (1, 1.5, 2, 3)
 }
-WAYS: dict[str, Callable[[Sequence[Grey], Sequence[Grey], TrainingSettings], Committee]] = {
-    "the plain way": plain,
-    "ours": ours,
-    "ours, memory not kept": without_memory,
-    "ours, one member after another": one_by_one,
-    **_FIXED,
+WAYS: dict[str, Way] = {
+    "plain": Way("the plain way", plain),
+    "ours": Way("ours", ours),
+    FLOOR: Way("the passes alone", passes_alone),
+    **_ADAM,
+    "memory": Way("ours, memory not kept", without_memory),
+    "one-by-one": Way("ours, one member after another", one_by_one),
 }
+_USUAL = ("plain", "ours", FLOOR, "adam-1", "adam-1.5", "adam-2")
 
 
 def measure(way: str, settings: TrainingSettings) -> dict[str, float]:
@@ -172,7 +218,7 @@ def measure(way: str, settings: TrainingSettings) -> dict[str, float]:
     others = [i for i in range(len(images)) if i % _HELD_OUT]
     chosen = [others[i] for i in np.linspace(0, len(others) - 1, _LABELLED).astype(int)]
     started = time.perf_counter()
-    committee = WAYS[way]([images[i] for i in chosen], [maps[i] for i in chosen], settings)
+    committee = WAYS[way].train([images[i] for i in chosen], [maps[i] for i in chosen], settings)
     if torch_device(settings.device).type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
@@ -194,7 +240,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=0, help="a member (the device's preset)")
     parser.add_argument("--side", type=int, default=0, help="pixels (the device's preset)")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    listed = "; ".join(f"{name}: {way.title}" for name, way in WAYS.items())
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(_USUAL),
+        metavar="WAY", help=f"{listed} ({' '.join(_USUAL)})")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the table into a page")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "SEED"), help=argparse.SUPPRESS)
@@ -214,7 +262,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = [sys.executable, "-m", "bench.training", *options, "--one", way, str(run)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             measured[way].append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"{way:32s} {measured[way][-1]['seconds']:7.1f} s", file=sys.stderr, flush=True)
+            print(
+                f"{WAYS[way].title:44s} {measured[way][-1]['seconds']:7.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     given = argv if argv is not None else sys.argv[1:]
     text = _page(measured, settings, arguments.runs, given)
     print(text)
@@ -239,11 +291,11 @@ def _page(
         ratios = [a / b for a, b in zip(base, seconds, strict=True)]
         rows.append(
             [
-                way,
+                WAYS[way].title,
                 f"{statistics.median(seconds):.1f}",
                 f"{statistics.median(ratios):.2f}",
                 f"{min(ratios):.2f} – {max(ratios):.2f}",
-                f"{statistics.mean(run['mean_iou'] for run in found):.3f}",
+                "" if way == FLOOR else f"{statistics.mean(run['mean_iou'] for run in found):.3f}",
             ]
         )
     return f"""## Training a committee of {settings.members}
@@ -251,7 +303,8 @@ def _page(
 {_LABELLED} slices of {len(slices()[0])} of the demo's brain; {settings.network}, width \
 {settings.width}, {settings.scales} scales, {settings.side_px} px, {settings.steps} steps of \
 {settings.batch_size} slices; median of {runs} trainings of each way, in turn; ratios are of \
-trainings made one after the other.
+trainings made one after the other. *The passes alone*: forward and backward, of one batch \
+that lies ready, by members side by side; nothing is learnt.
 
 {markdown_table(rows)}
 
@@ -269,24 +322,26 @@ Hardware: {hardware(torch_device(settings.device))}, torch {torch.__version__}, 
 
 
 def to_the_same_score(measured: dict[str, list[dict[str, Any]]]) -> str:
-    """How long a fixed rate takes to our mean score, as far as it was tried."""
-    if "ours" not in measured or not any(way in measured for way in _FIXED):
-        return "At the same rate, schedule and number of steps."
+    """How long a fixed rate takes to our mean score: between which two numbers of steps."""
 
     def mean(way: str, figure: str) -> float:
         return statistics.mean(run[figure] for run in measured[way])
 
+    tried = [way for way in _ADAM if way in measured]
+    if "ours" not in measured or not tried:
+        return "At the same rate, schedule and number of steps."
     wanted, seconds = mean("ours", "mean_iou"), mean("ours", "seconds")
-    reached = [w for w in _FIXED if w in measured and mean(w, "mean_iou") >= wanted]
-    if reached:
-        ratio = mean(reached[0], "seconds") / seconds
-        return f"To the same held-out score: {ratio:.1f} times as fast as *{reached[0]}*."
-    longest = [way for way in _FIXED if way in measured][-1]
-    ratio = mean(longest, "seconds") / seconds
-    return (
-        f"To the same held-out score: more than {ratio:.1f} times as fast as with Adam's rate left "
-        f"alone, which did not reach it (*{longest}*: {mean(longest, 'mean_iou'):.3f})."
-    )
+
+    def told(way: str) -> str:
+        return f"{mean(way, 'seconds') / seconds:.1f} (*{WAYS[way].title}*: {mean(way, 'mean_iou'):.3f})"
+
+    lead = "To the same held-out score, against Adam's rate left alone:"
+    reached = next((n for n, way in enumerate(tried) if mean(way, "mean_iou") >= wanted), None)
+    if reached is None:
+        return f"{lead} more than {told(tried[-1])} times as fast."
+    if reached == 0:
+        return f"{lead} at most {told(tried[0])} times as fast."
+    return f"{lead} between {told(tried[reached - 1])} and {told(tried[reached])} times as fast."
 
 
 if __name__ == "__main__":
