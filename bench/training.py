@@ -13,224 +13,28 @@ tissue maps.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import shlex
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
-from torch import nn
-from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from demo.brain import CLASS_NAMES, slices
-from ml_backend.allocator import keep_large_blocks
-from ml_backend.learning.augment import augment
-from ml_backend.learning.committee import Committee, train_committee
-from ml_backend.learning.geometry import fit, fit_labels, to_input
-from ml_backend.learning.losses import class_weights, segmentation_loss
-from ml_backend.learning.metrics import confusion, report
-from ml_backend.learning.training import (
-    new_network,
-    one_cycle,
-    one_thread,
-    preset,
-    torch_device,
-)
-from ml_backend.learning.training_set import bootstrap
+from demo.brain import slices
+from ml_backend.learning.training import preset, torch_device
 from ml_backend.learning.training_settings import TrainingSettings
 
 from .pages import hardware, markdown_table, write_section
+from .training_ways import ADAM, FLOOR, LABELLED, USUAL, WAYS, measure
 
-Grey = npt.NDArray[np.uint8]
-
-_HELD_OUT = 5  # every fifth slice: neighbours are alike, so the score says only that both learn
-_LABELLED = 24
-_ADAM_RATE = 1e-3  # torch's and the paper's (Kingma and Ba, 2015) default
 # Table 2 of the paper: one round with all its labels, on an NVIDIA GTX 1080 Ti.
 _PAPER_TRAIN_S, _PAPER_QUERY_S = 1547, 83
-
-
-class Slices(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """PNG files of slices and label maps, decoded and fitted at each draw."""
-
-    def __init__(self, images: Sequence[Grey], label_maps: Sequence[Grey], side: int) -> None:
-        self._stored = [
-            (_png(image), _png(label_map))
-            for image, label_map in zip(images, label_maps, strict=True)
-        ]
-        self._side = side
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image, label_map = (np.asarray(Image.open(io.BytesIO(c))) for c in self._stored[index])
-        square = torch.from_numpy(fit(image, self._side)[0])
-        return square, torch.from_numpy(fit_labels(label_map, self._side))
-
-
-def _png(picture: Grey) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def ours(images: Sequence[Grey], maps: Sequence[Grey], settings: TrainingSettings) -> Committee:
-    """What a worker does."""
-    keep_large_blocks()
-    return train_committee(images, maps, CLASS_NAMES, settings, seed=settings.seed)
-
-
-def without_memory(
-    images: Sequence[Grey], maps: Sequence[Grey], settings: TrainingSettings
-) -> Committee:
-    """Ours, with the memory of each step given back to the kernel."""
-    return train_committee(images, maps, CLASS_NAMES, settings, seed=settings.seed)
-
-
-def one_by_one(
-    images: Sequence[Grey], maps: Sequence[Grey], settings: TrainingSettings
-) -> Committee:
-    """Ours, one member after another on one thread."""
-    torch.set_num_threads(1)
-    return ours(images, maps, settings)
-
-
-def passes_alone(
-    images: Sequence[Grey], maps: Sequence[Grey], settings: TrainingSettings
-) -> Committee:
-    """The floor: each member's forward and backward passes over one batch that lies ready."""
-    keep_large_blocks()
-    device = torch_device(settings.device)
-    chosen = [fit(images[i % len(images)], settings.side_px)[0] for i in range(settings.batch_size)]
-    batch = to_input(torch.from_numpy(np.stack(chosen)).to(device))
-    if device.type == "cuda":
-        batch = batch.contiguous(memory_format=torch.channels_last)
-
-    def passes(member: int) -> nn.Module:
-        network = new_network(settings, 1, len(CLASS_NAMES) + 1, member)
-        if device.type == "cuda":
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for _ in range(settings.steps):
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=batch.is_cuda):
-                logits, _ = network(batch)
-            logits.sum().backward()
-        return network.eval()
-
-    cores = torch.get_num_threads()
-    with one_thread(device), ThreadPoolExecutor(1 if batch.is_cuda else cores) as pool:
-        members = list(pool.map(passes, range(settings.members)))
-    return Committee(members, CLASS_NAMES, settings)
-
-
-def plain(
-    images: Sequence[Grey],
-    maps: Sequence[Grey],
-    settings: TrainingSettings,
-    times: float = 1,
-    scheduled: bool = True,
-) -> Committee:
-    """The plain way, for `times` as many steps."""
-    settings = replace(settings, steps=round(settings.steps * times))
-    members = []
-    for member in range(settings.members):
-        seed = 1000 * settings.seed + member
-        drawn = bootstrap(len(images), np.random.default_rng(seed))
-        data = Slices([images[i] for i in drawn], [maps[i] for i in drawn], settings.side_px)
-        weight = class_weights_of(maps, drawn, settings)
-        members.append(_plain_member(data, weight, settings, seed, scheduled))
-    return Committee(members, CLASS_NAMES, settings)
-
-
-def class_weights_of(
-    maps: Sequence[Grey], drawn: npt.NDArray[np.int64], settings: TrainingSettings
-) -> torch.Tensor:
-    """The classes' weights in a resample."""
-    squares = np.stack([fit_labels(maps[i], settings.side_px) for i in drawn])
-    return class_weights(squares, len(CLASS_NAMES) + 1)
-
-
-def _plain_member(
-    data: Slices, weight: torch.Tensor, settings: TrainingSettings, seed: int, scheduled: bool
-) -> nn.Module:
-    device = torch_device(settings.device)
-    network = new_network(settings, 1, len(CLASS_NAMES) + 1, seed)
-    rate = settings.learning_rate if scheduled else _ADAM_RATE
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=settings.weight_decay)
-    schedule = one_cycle(optimizer, rate, settings.steps, rising=0.2) if scheduled else None
-    order = torch.Generator().manual_seed(seed)
-    draws = settings.steps * settings.batch_size
-    sampler = RandomSampler(data, replacement=True, num_samples=draws, generator=order)
-    for squares, labels in DataLoader(data, settings.batch_size, sampler=sampler):
-        batch, target = augment(to_input(squares.to(device)), labels.long().to(device), order)
-        optimizer.zero_grad()
-        logits, _ = network(batch)
-        segmentation_loss(logits, target, weight.to(device)).backward()
-        optimizer.step()
-        if schedule is not None:
-            schedule.step()
-    return network.eval()
-
-
-class Way(NamedTuple):
-    """One way to train a committee."""
-
-    title: str
-    train: Callable[[Sequence[Grey], Sequence[Grey], TrainingSettings], Committee]
-
-
-FLOOR = "floor"
-_ADAM = {
-    f"adam-{times:g}": Way(
-        f"the plain way, Adam's rate, {times:g} times the steps",
-        partial(plain, times=times, scheduled=False),
-    )
-    for times in (1, 1.5, 2, 3)
-}
-WAYS: dict[str, Way] = {
-    "plain": Way("the plain way", plain),
-    "ours": Way("ours", ours),
-    FLOOR: Way("the passes alone", passes_alone),
-    **_ADAM,
-    "memory": Way("ours, memory not kept", without_memory),
-    "one-by-one": Way("ours, one member after another", one_by_one),
-}
-_USUAL = ("plain", "ours", FLOOR, "adam-1", "adam-1.5", "adam-2")
-
-
-def measure(way: str, settings: TrainingSettings) -> dict[str, float]:
-    """Seconds of one training, and the held-out mean IoU of what came of it."""
-    images, maps = slices()
-    held_out = range(0, len(images), _HELD_OUT)
-    others = [i for i in range(len(images)) if i % _HELD_OUT]
-    chosen = [others[i] for i in np.linspace(0, len(others) - 1, _LABELLED).astype(int)]
-    started = time.perf_counter()
-    committee = WAYS[way].train([images[i] for i in chosen], [maps[i] for i in chosen], settings)
-    if torch_device(settings.device).type == "cuda":
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - started
-    drafts = [scored.draft for scored in committee.score([images[i] for i in held_out])]
-    counts = [
-        confusion(maps[i], draft, len(CLASS_NAMES) + 1)
-        for i, draft in zip(held_out, drafts, strict=True)
-    ]
-    return {
-        "seconds": seconds,
-        "mean_iou": float(report(sum(counts[1:], counts[0]), CLASS_NAMES)["mean_iou"]),
-    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -241,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=0, help="pixels (the device's preset)")
     parser.add_argument("--device", default="auto")
     listed = "; ".join(f"{name}: {way.title}" for name, way in WAYS.items())
-    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(_USUAL),
-        metavar="WAY", help=f"{listed} ({' '.join(_USUAL)})")  # fmt: skip
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(USUAL),
+        metavar="WAY", help=f"{listed} ({' '.join(USUAL)})")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the table into a page")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "SEED"), help=argparse.SUPPRESS)
@@ -300,7 +104,7 @@ def _page(
         )
     return f"""## Training a committee of {settings.members}
 
-{_LABELLED} slices of {len(slices()[0])} of the demo's brain; {settings.network}, width \
+{LABELLED} slices of {len(slices()[0])} of the demo's brain; {settings.network}, width \
 {settings.width}, {settings.scales} scales, {settings.side_px} px, {settings.steps} steps of \
 {settings.batch_size} slices; median of {runs} trainings of each way, in turn; ratios are of \
 trainings made one after the other. *The passes alone*: forward and backward, of one batch \
@@ -327,13 +131,14 @@ def to_the_same_score(measured: dict[str, list[dict[str, Any]]]) -> str:
     def mean(way: str, figure: str) -> float:
         return statistics.mean(run[figure] for run in measured[way])
 
-    tried = [way for way in _ADAM if way in measured]
+    tried = [way for way in ADAM if way in measured]
     if "ours" not in measured or not tried:
         return "At the same rate, schedule and number of steps."
     wanted, seconds = mean("ours", "mean_iou"), mean("ours", "seconds")
 
     def told(way: str) -> str:
-        return f"{mean(way, 'seconds') / seconds:.1f} (*{WAYS[way].title}*: {mean(way, 'mean_iou'):.3f})"
+        score = f"*{WAYS[way].title}*: {mean(way, 'mean_iou'):.3f}"
+        return f"{mean(way, 'seconds') / seconds:.1f} ({score})"
 
     lead = "To the same held-out score, against Adam's rate left alone:"
     reached = next((n for n, way in enumerate(tried) if mean(way, "mean_iou") >= wanted), None)

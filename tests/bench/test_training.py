@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench.training import FLOOR, WAYS, main, measure, to_the_same_score
+from bench.training import main, to_the_same_score
+from bench.training_ways import FLOOR, WAYS, measure
 from ml_backend.learning.training_settings import TrainingSettings
 
 TINY = TrainingSettings(
