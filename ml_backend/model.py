@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from .committees import CommitteeCache
 from .gathering import Problem, read_images
 from .jobs import Jobs
 from .label_studio import LabelStudio, Task
+from .learning.geometry import Image
 from .masks import BrushConfig, to_regions
 from .order import late_score
 from .pool import held_back
@@ -112,10 +113,19 @@ class CommitteeModel(LabelStudioMLBase):
             for number, place in places.items()
         ]
         problems: list[Problem] = []
-        read = list(read_images(_connection(self._settings), asked, config, problems))
-        for (task, _), scored in zip(read, committee.score([i for _, i in read]), strict=True):
-            without = held_back(settings, max(task.id, 0))
-            answers[places[task.id]] = {
+        read: list[int] = []
+
+        def images() -> Iterator[Image]:
+            # The next pictures come while the members are at those before.
+            connection = _connection(self._settings)
+            for task, image in read_images(connection, asked, config, problems):
+                read.append(task.id)
+                yield image
+
+        for index, scored in enumerate(committee.score(images(), entropies=False)):
+            number = read[index]
+            without = held_back(settings, max(number, 0))
+            answers[places[number]] = {
                 "result": [] if without else to_regions(scored.draft, config),
                 "score": late_score(
                     scored.uncertainty,
@@ -125,8 +135,8 @@ class CommitteeModel(LabelStudioMLBase):
                 "model_version": version,
             }
         for problem in problems:
-            number = problem.task_id if problem.task_id > 0 else None
-            log.warning("task %s has no draft: %s", number, problem.reason)
+            stored = problem.task_id if problem.task_id > 0 else None
+            log.warning("task %s has no draft: %s", stored, problem.reason)
         return answers
 
     def fit(

@@ -29,8 +29,8 @@ class Score:
     """What the committee says of one slice of (H, W); figures are means over its own pixels."""
 
     uncertainty: float  # variance over members, mean over classes
-    entropy: float  # of the members' mean, in nats
-    bald: float  # mutual information of label and member, in nats
+    entropy: float  # of the members' mean, in nats; NaN if not asked for
+    bald: float  # mutual information of label and member, in nats; NaN if not asked for
     mc_dropout: float  # variance over dropout passes of the first member; NaN if not asked for
     descriptor: npt.NDArray[np.float32]  # (D,)
     shares: npt.NDArray[np.float64]  # (C,) of each class in the draft, background first
@@ -60,21 +60,28 @@ class Committee:
             raise ValueError("dropout passes need a network with dropout: set dropout above 0")
 
     @torch.inference_mode()
-    def score(self, images: Iterable[Image], batch_size: int = 0) -> Iterator[Score]:
+    def score(
+        self, images: Iterable[Image], batch_size: int = 0, *, entropies: bool = True
+    ) -> Iterator[Score]:
         """Score slices, each (H, W) or (H, W, 3) uint8, one after another.
 
         Memory does not grow with them; if a device's runs out, fewer than `batch_size` (0: what
-        suits the device) are scored at once. Padding counts nowhere. The descriptor is the first
-        member's, for members' features have no common axes to average over. Raises TooLittleMemory
-        if a single one does not fit.
+        suits the device) are scored at once. Padding counts nowhere. Without `entropies`, which
+        take longer than the rest beside the passes, a score has neither entropy nor bald. The
+        descriptor is the first member's, for members' features have no common axes to average
+        over. Raises TooLittleMemory if a single slice does not fit.
         """
         batch_size = batch_size or (_CPU_BATCH if self._device.type == "cpu" else _BATCH)
         fitting = BatchSize(batch_size, self._device, self.settings)
         dropping = self._dropping()
         with side_by_side(self.members, self._device) as ask:
-            yield from fitting.each(images, lambda batch: self._scored(batch, ask, dropping))
+            yield from fitting.each(
+                images, lambda batch: self._scored(batch, ask, dropping, entropies)
+            )
 
-    def _scored(self, images: Sequence[Image], ask: Ask, dropping: nn.Module | None) -> list[Score]:
+    def _scored(
+        self, images: Sequence[Image], ask: Ask, dropping: nn.Module | None, entropies: bool
+    ) -> list[Score]:
         """The scores of one batch."""
         fitted = [
             fit(with_channels(image, self.in_channels), self.settings.side_px) for image in images
@@ -82,14 +89,15 @@ class Committee:
         squares = torch.from_numpy(np.stack([square for square, _ in fitted]))
         x = to_input(squares.to(self._device))
         places = [where for _, where in fitted]
-        votes = Votes()
+        votes = Votes(entropies)
         for index, (probability, features) in enumerate(ask(x)):
             votes.add(probability)
             if index == 0:
                 descriptors = features.cpu().numpy().astype(np.float32)
-        figures = _own_means(
-            [votes.variance().mean(dim=1), votes.entropy(), votes.mutual_information()], places
-        )
+        planes = [votes.variance().mean(dim=1)]
+        if entropies:
+            planes += [votes.entropy(), votes.mutual_information()]
+        figures = _own_means(planes, places)
         by_dropout = self._dropout_variance(dropping, x, places)
         mean = votes.mean()
         scores = []
@@ -99,8 +107,8 @@ class Committee:
             scores.append(
                 Score(
                     uncertainty=float(figures[0, index]),
-                    entropy=float(figures[1, index]),
-                    bald=float(figures[2, index]),
+                    entropy=float(figures[1, index]) if entropies else np.nan,
+                    bald=float(figures[2, index]) if entropies else np.nan,
                     mc_dropout=float(by_dropout[index]),
                     descriptor=descriptors[index],
                     shares=counts / draft.size,
@@ -129,7 +137,7 @@ class Committee:
         """Mean pixel variance over dropout passes, (N,); NaN without any."""
         if dropping is None:
             return np.full(len(x), np.nan)
-        votes = Votes()
+        votes = Votes(entropies=False)
         for number in range(self.settings.passes):
             reseed(dropping, self.settings.passes * self.settings.seed + number)
             votes.add(predict(dropping, x)[0])

@@ -13,8 +13,10 @@ class Votes:
     Ghahramani, ICML 2016).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, entropies: bool = True) -> None:
+        """Without `entropies` there is no mutual_information(); each member's takes a logarithm."""
         self.count = 0  # members added
+        self._entropies = entropies
         self._first: Tensor | None = None  # (N, C, S, S)
         self._first_entropy: Tensor | None = None  # (N, S, S)
 
@@ -25,13 +27,13 @@ class Votes:
         """
         if probability.ndim != 4:
             raise ValueError(f"probability must be (N, C, S, S): its shape is {probability.shape}")
-        entropy = _entropy(probability)
+        entropy = _entropy(probability) if self._entropies else None
         # Sums of differences about the first member: of large equal numbers they cancel badly.
-        if self._first is None or self._first_entropy is None:
+        if self._first is None:
             self._first, self._first_entropy = probability, entropy
             self._total = torch.zeros_like(probability)
             self._square = torch.zeros_like(probability)
-            self._entropy_total = torch.zeros_like(entropy)
+            self._entropy_total = torch.zeros_like(probability[:, 0])
         else:
             if probability.shape != self._first.shape:
                 raise ValueError(
@@ -41,13 +43,13 @@ class Votes:
             difference = probability - self._first
             self._total += difference
             self._square += difference**2
-            self._entropy_total += entropy - self._first_entropy
+            if entropy is not None and self._first_entropy is not None:
+                self._entropy_total += entropy - self._first_entropy
         self.count += 1
 
     def mean(self) -> Tensor:
         """Mean probability over members, (N, C, S, S). Raises ValueError before the first."""
-        first, _ = self._added()
-        return first + self._total / self.count
+        return self._added() + self._total / self.count
 
     def variance(self) -> Tensor:
         """Population variance over members, (N, C, S, S); 0 for one member.
@@ -66,16 +68,19 @@ class Votes:
         """Entropy of the mean less the mean entropy, in nats, (N, S, S); 0 where members agree.
 
         It is the information that a label gives about which member is right (BALD: Houlsby et
-        al., 2011; Gal et al., ICML 2017, eq. 4). Raises ValueError before the first.
+        al., 2011; Gal et al., ICML 2017, eq. 4). Raises ValueError before the first, or if the
+        votes are without entropies.
         """
-        _, first_entropy = self._added()
-        gained = (self.entropy() - first_entropy) - self._entropy_total / self.count
+        self._added()
+        if self._first_entropy is None:
+            raise ValueError("mutual information needs votes with entropies")
+        gained = (self.entropy() - self._first_entropy) - self._entropy_total / self.count
         return gained.clamp(min=0)
 
-    def _added(self) -> tuple[Tensor, Tensor]:
-        if self._first is None or self._first_entropy is None:
+    def _added(self) -> Tensor:
+        if self._first is None:
             raise ValueError("no member was added yet")
-        return self._first, self._first_entropy
+        return self._first
 
 
 def _entropy(probability: Tensor) -> Tensor:

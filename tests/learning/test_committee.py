@@ -58,6 +58,16 @@ def test_scores_are_their_definitions(committee):
         assert np.isnan(scored.mc_dropout)
 
 
+def test_without_entropies_all_else_is_the_same(committee):
+    images, _ = discs(3, seed=3)
+    both = zip(committee.score(images), committee.score(images, entropies=False), strict=True)
+    for whole, quick in both:
+        assert np.isnan(quick.entropy) and np.isnan(quick.bald)
+        assert quick.uncertainty == whole.uncertainty
+        assert np.array_equal(quick.draft, whole.draft)
+        assert np.array_equal(quick.descriptor, whole.descriptor)
+
+
 def test_padding_counts_nowhere(committee):
     (image,), _ = discs(1, seed=3)
     (whole,) = committee.score([image])

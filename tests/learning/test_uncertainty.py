@@ -92,3 +92,14 @@ def test_no_member_or_another_shape_is_refused():
     votes.add(torch.full((1, 2, 4, 4), 0.5))
     with pytest.raises(ValueError, match="first one's shape"):
         votes.add(torch.full((1, 2, 4, 1), 0.5))
+
+
+def test_votes_without_entropies_have_the_rest():
+    votes, whole = Votes(entropies=False), Votes()
+    for member in (pixel(0.7, 0.3), pixel(0.2, 0.8)):
+        votes.add(member)
+        whole.add(member)
+    assert torch.equal(votes.variance(), whole.variance())
+    assert torch.equal(votes.mean(), whole.mean()) and torch.equal(votes.entropy(), whole.entropy())
+    with pytest.raises(ValueError, match="with entropies"):
+        votes.mutual_information()
