@@ -320,7 +320,8 @@ def section(measured: Measured, command: str) -> str:
             markdown_table(ways),
             f"The cache takes {measured.disk_bytes / 1e6:,.0f} MB, {per_task / 1e3:,.0f} kB a "
             "slice; its files were on the disk, and still in the system's memory. Listing the "
-            f"tasks, which every round does before, took {measured.listing_s:.2f} s. {_verdict(measured)}",
+            f"tasks, which every round does before, took {measured.listing_s:.2f} s. "
+            + _verdict(measured),
             "Where the time goes, each part without what is inside it, summed over threads where "
             "several pictures are read at once; means of the runs:",
             markdown_table(parts),

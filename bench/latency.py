@@ -61,6 +61,7 @@ CLIENTS = 20
 _SCORING_BATCH = 8  # slices that the committee scores at once
 _LABELLED = 24
 _WARM_UP = 3
+_PASSES = "forward passes"
 _REST = "all else, and waiting for these"
 _CONFIG = (
     '<View><Image name="image" value="$image"/><BrushLabels name="mask" toName="image">'
@@ -295,7 +296,7 @@ def _passes_timed(parts: Parts) -> Iterator[None]:
     def wait(answers: Ask, x: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         coming = answers(x)
         while True:
-            with parts.block("forward passes"):
+            with parts.block(_PASSES):
                 answer = next(coming, None)
             if answer is None:
                 return
@@ -374,9 +375,25 @@ def section(
             "application in one process, each part without what is inside it, summed over threads "
             "where several pictures are read at once.",
             markdown_table(by_part),
+            _most(parts),
             _STOCK,
             f"```\n{command}\n```\n\n{hardware()}, torch {torch.__version__}.",
         ]
+    )
+
+
+def _most(parts: Mapping[str, Mapping[str, float]]) -> str:
+    """What takes the most beside the passes, of each kind of request."""
+    told = []
+    for title, each in parts.items():
+        others = {name: ms for name, ms in each.items() if name not in (_PASSES, _REST)}
+        first = sorted(others, key=lambda name: -others[name])[:3]
+        named = ", ".join(f"{name} ({others[name]:.1f} ms)" for name in first)
+        told.append(f"of {title}: {named}")
+    return (
+        f"What takes the most beside the passes {'; '.join(told)}. The network is small: of its "
+        "few milliseconds a slice, what each picture costs to fetch, unpack and draw on is a "
+        "large share."
     )
 
 
