@@ -35,6 +35,7 @@ from scipy.ndimage import gaussian_filter
 from launcher.processes import ServiceError, Supervisor, free_port
 from launcher.services import Account, await_http, start_label_studio
 from ml_backend import gathering, label_cache, masks
+from ml_backend.allocator import keep_large_blocks
 from ml_backend.gathering import LabelledSet, Problem, gather
 from ml_backend.label_cache import LabelCache
 from ml_backend.label_studio import LabelStudio, LabelStudioError, Task
@@ -358,6 +359,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def said(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    keep_large_blocks()  # as a worker does
     try:
         with (
             tempfile.TemporaryDirectory(prefix="quorum-gather-") as name,
