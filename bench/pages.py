@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+_CLONE = Path(__file__).resolve().parents[1]
+_CODE = ("bench", "demo", "importer", "launcher", "ml_backend")
 
 
 def replace_section(text: str, name: str, body: str) -> str:
@@ -28,8 +32,15 @@ def replace_section(text: str, name: str, body: str) -> str:
     return before + block + after
 
 
-def write_section(page: Path, name: str, body: str, title: str = "Measured") -> None:
-    """Put a section into a page file, which is made if it is not there. Raises ValueError."""
+def write_section(
+    page: Path, name: str, body: str, title: str = "Measured", says_commit: bool = False
+) -> None:
+    """Put a section into a page file, which is made if it is not there. Raises ValueError.
+
+    Below it stands the commit that was measured, unless the body says it (`says_commit`).
+    """
+    if not says_commit:
+        body = f"{body.strip()}\n\nCommit: {commit()}."
     page.parent.mkdir(parents=True, exist_ok=True)
     text = page.read_text() if page.exists() else f"# {title}\n"
     page.write_text(replace_section(text, name, body))
@@ -40,6 +51,22 @@ def markdown_table(rows: Sequence[Sequence[object]]) -> str:
     head, *body = [[str(cell) for cell in row] for row in rows]
     rule = ["---", *("--:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body])
+
+
+def commit() -> str:
+    """The clone's commit, with + if code differs from it; "unknown" where there is no git."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=_CLONE, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", *_CODE)
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def hardware(device: torch.device | None = None) -> str:

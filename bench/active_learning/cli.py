@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from ml_backend.learning.strategies import STRATEGIES
 from ml_backend.learning.training import preset, torch_device
 from ml_backend.settings import Settings
 
-from ..pages import hardware
+from ..pages import commit, hardware
 from .data import LabelledData, load
 from .figures import FiguresError
 from .page import write_page
@@ -146,7 +145,7 @@ def _plan(arguments: argparse.Namespace, data: LabelledData, loading: dict[str, 
         first=arguments.first,
         loading=loading,
         hardware=_hardware(on_gpu and edition == "gpu"),
-        commit=arguments.commit or _commit(),
+        commit=arguments.commit or commit(),
     )
     plan.counts(len(data.pool))
     return plan
@@ -193,21 +192,3 @@ def _hardware(on_gpu: bool) -> str:
     if on_gpu:
         return f"{torch.cuda.get_device_name()}, {os.cpu_count()} cores"
     return hardware()
-
-
-def _commit() -> str:
-    """The clone's commit, with + if files differ from it."""
-    folder = Path(__file__).resolve().parent
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=10", "HEAD") + (
-            "+" if git("status", "--porcelain", "--", "../../ml_backend", ".") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

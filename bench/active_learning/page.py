@@ -46,7 +46,8 @@ def write_page(
     if results.ranked():
         draw(results, picture)
     body = section(results, notes, command, settings, picture)
-    write_section(page, f"active-learning {name}", body, title="Active learning, measured")
+    title = "Active learning, measured"
+    write_section(page, f"active-learning {name}", body, title, says_commit=True)
 
 
 def section(

@@ -1,12 +1,13 @@
 """Growth of the pool: what is measured, and sections of a page."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from bench.growth import Generated, Measured, main, section
-from bench.pages import markdown_table, replace_section
+from bench.pages import commit, markdown_table, replace_section, write_section
 
 
 def test_descriptors_are_the_same_however_they_are_asked_for():
@@ -44,6 +45,14 @@ def test_a_section_is_replaced_and_the_rest_left_alone():
     assert added.startswith(text.rstrip()) and added.endswith("<!-- b -->\nmore\n<!-- /b -->\n")
     with pytest.raises(ValueError, match="put it back"):
         replace_section("<!-- a -->\nold", "a", "new")
+
+
+def test_a_section_names_the_commit_that_was_measured(tmp_path):
+    assert re.fullmatch(r"[0-9a-f]{10}\+?|unknown", commit())
+    write_section(tmp_path / "page.md", "a", "body\n")
+    assert f"body\n\nCommit: {commit()}.\n<!-- /a -->" in (tmp_path / "page.md").read_text()
+    write_section(tmp_path / "page.md", "a", "body, commit: x", says_commit=True)
+    assert commit() not in (tmp_path / "page.md").read_text()
 
 
 def test_a_table_has_a_rule_below_its_heads():
