@@ -215,7 +215,7 @@ def _header(block: bytes) -> tuple[str, int]:
     try:
         header = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, ValueError):
-        raise BackupError("the archive is damaged, or no backup of Quorum's") from None
+        raise _not_ours("a file's header cannot be read") from None
     if header.type != tarfile.REGTYPE or header.linkname:
         raise _not_ours("it holds a link, a folder or the like")
     if not (header.name == MANIFEST or any(allowed(kind, header.name) for kind in _ALLOWED)):
@@ -247,7 +247,9 @@ def _read(stream: BinaryStream, count: int) -> bytes:
 
 
 def _not_ours(why: str) -> BackupError:
-    return BackupError(f"this is no backup that Quorum wrote: {why}")
+    return BackupError(
+        f"the archive is damaged, or no backup that Quorum wrote ({why}): take another"
+    )
 
 
 def _cut_short() -> BackupError:

@@ -1,8 +1,9 @@
 """What goes into a backup, read while the loop goes on.
 
 A project's versions are read before the pointer to one of them, and what the pointer names is made
-sure of; then the notes on them; and after all of them the held-out division, which is kept before
-anything is trained by it. So whatever is restored fits together, whenever the copy was made.
+sure of, with the notes on it; then the other notes; and after all of them the held-out division,
+which is kept before anything is trained by it. So whatever is restored fits together, whenever the
+copy was made.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class _Project:
                     found[name] = hashlib.sha256(content).hexdigest()
                     yield copied, content
         if not _agrees(ends.get("manifest.json"), found):
-            if all(self._objects.get(f"{folder}/{end}") is None for end in _ENDS):
+            if not self._is_there(version):
                 return  # it was removed meanwhile, as old versions are
             self._warn(
                 f"{version} of {self._prefix} is damaged in {self._objects.where}: it is copied as "
@@ -102,7 +103,7 @@ class _Project:
         self._whole.add(version)
 
     def _pointer(self) -> Files:
-        """The pointer, after the version that it names."""
+        """The pointer, after the version that it names and the notes on that."""
         key = f"{self._prefix}/current"
         for _ in range(_ATTEMPTS):
             content = self._objects.get(key)
@@ -112,10 +113,24 @@ class _Project:
             if is_version(version) and version not in self._whole:
                 yield from self._version(version)
             if version in self._whole:
-                yield from self._named(key, content)
-                return
+                yield from self._notes(version)
+                # Notes are removed after their version: while it is there, so were all of them.
+                if self._is_there(version):
+                    yield from self._named(key, content)
+                    return
         self._warn(f"{self._prefix} follows a version that is missing: roll back to another")
         yield from self._copy(key)
+
+    def _notes(self, version: str) -> Files:
+        """The notes on a version."""
+        prefix = f"{self._prefix}/notes"
+        for key in self._objects.keys(prefix):
+            if key.startswith(f"{prefix}/{version}-"):
+                yield from self._copy(key)
+
+    def _is_there(self, version: str) -> bool:
+        folder = f"{self._prefix}/versions/{version}"
+        return any(self._objects.get(f"{folder}/{end}") is not None for end in _ENDS)
 
     def _copy(self, key: str) -> Files:
         content = self._objects.get(key)
