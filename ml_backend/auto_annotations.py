@@ -181,7 +181,10 @@ def _of_account(figures: Mapping[str, Any], annotation: Annotation) -> bool:
     span = figures.get("accounts", {}).get(str(annotation.annotator))
     if not span or annotation.lead_time_s is not None:  # what is drawn in the editor took time
         return False
-    first, last, made = (moment(text) for text in (*span, annotation.created_at))
+    try:
+        first, last, made = (moment(text) for text in (*span, annotation.created_at))
+    except (TypeError, ValueError):  # damaged
+        return False
     if first is None or last is None or made is None:
         return False
     return first - _MARGIN <= made <= last + _MARGIN

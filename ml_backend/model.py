@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
 from .committees import CommitteeCache
-from .gathering import Problem, read_images
+from .gathering import Problem
 from .jobs import Jobs
 from .label_studio import LabelStudio, Task
-from .learning.geometry import Image
 from .masks import BrushConfig, to_regions
 from .order import late_score
-from .pool import held_back
+from .pool import held_back, scored_tasks
 from .settings import Settings
 from .store import Store
 
@@ -113,17 +112,9 @@ class CommitteeModel(LabelStudioMLBase):
             for number, place in places.items()
         ]
         problems: list[Problem] = []
-        read: list[int] = []
-
-        def images() -> Iterator[Image]:
-            # The next pictures come while the members are at those before.
-            connection = _connection(self._settings)
-            for task, image in read_images(connection, asked, config, problems):
-                read.append(task.id)
-                yield image
-
-        for index, scored in enumerate(committee.score(images(), entropies=False)):
-            number = read[index]
+        server = _connection(self._settings)
+        found = scored_tasks(server, committee, asked, config, problems, entropies=False)
+        for number, scored in found:
             without = held_back(settings, max(number, 0))
             answers[places[number]] = {
                 "result": [] if without else to_regions(scored.draft, config),

@@ -82,6 +82,30 @@ class ScoredPool:
         return self.descriptors[[row[int(task_id)] for task_id in task_ids]]
 
 
+def scored_tasks(
+    label_studio: LabelStudio,
+    committee: Committee,
+    tasks: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+    *,
+    entropies: bool = True,
+) -> Iterator[tuple[int, Score]]:
+    """Ids of the tasks whose image can be read, with what the committee says of each.
+
+    The next images are read while the members are at those before. Raises as read_images() does.
+    """
+    readable: list[int] = []
+
+    def images() -> Iterator[Grey]:
+        for task, image in read_images(label_studio, tasks, config, problems):
+            readable.append(task.id)
+            yield image
+
+    for index, scored in enumerate(committee.score(images(), entropies=entropies)):
+        yield readable[index], scored
+
+
 def score_pool(
     label_studio: LabelStudio,
     committee: Committee,
@@ -92,16 +116,11 @@ def score_pool(
 ) -> ScoredPool:
     """Score slices one after another; only their compressed drafts are kept in memory."""
     readable: list[int] = []
-
-    def images() -> Iterator[Grey]:
-        for task, image in read_images(label_studio, tasks, config, problems):
-            readable.append(task.id)
-            yield image
-
     scores: list[Score] = []
     drafts: dict[int, Draft] = {}
-    for scored in committee.score(images()):
-        drafts[readable[len(scores)]] = Draft.of(scored.draft)
+    for task_id, scored in scored_tasks(label_studio, committee, tasks, config, problems):
+        readable.append(task_id)
+        drafts[task_id] = Draft.of(scored.draft)
         scores.append(replace(scored, draft=_NO_DRAFT))
         progress("score", len(scores), len(tasks))
     return of_scored(readable, scores, drafts)

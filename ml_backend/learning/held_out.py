@@ -82,14 +82,12 @@ def divide(
     whole = np.array([sides[unit.name] is Side.HELD_OUT for unit in units], dtype=bool)
     divided = np.array([sides[unit.name] is Side.DIVIDED for unit in units], dtype=bool)
     inside = [unit for unit, flag in zip(units, divided, strict=True) if flag]
-    slabs = {_slab(unit, slab_mm) for unit in inside if unit.position_mm is not None}
-    sides |= _new_slabs(slabs, key, fraction, sides)
+    slabs = [_slab(unit, slab_mm) for unit in inside]
+    sides |= _new_slabs({slab for slab in slabs if slab is not None}, key, fraction, sides)
     out = whole.copy()
     out[divided] = [
-        _hash(key, unit.slice_id) < fraction
-        if unit.position_mm is None
-        else sides[_slab(unit, slab_mm).name] is Side.HELD_OUT
-        for unit in inside
+        _hash(key, unit.slice_id) < fraction if slab is None else sides[slab.name] is Side.HELD_OUT
+        for unit, slab in zip(inside, slabs, strict=True)
     ]
     return Division(out, whole, sides)
 
@@ -136,8 +134,11 @@ class _Slab:
         return f"{self.series}/{self.place}"
 
 
-def _slab(unit: Unit, slab_mm: float) -> _Slab:
-    return _Slab(f"{unit.name}/{unit.series}", int((unit.position_mm or 0.0) // slab_mm))
+def _slab(unit: Unit, slab_mm: float) -> _Slab | None:
+    """Where a slice lies in its series; None if that is not known."""
+    if unit.position_mm is None:
+        return None
+    return _Slab(f"{unit.name}/{unit.series}", int(unit.position_mm // slab_mm))
 
 
 def _new_slabs(
