@@ -67,14 +67,14 @@ def keep_connected(
     `project` is Label Studio's own record of it. Raises StoreError.
     """
     known = connection_of(settings, project_id)
-    if known is not None and known.connected:
+    version = str(project.get("model_version") or "")
+    # Ours still: connected, or taken off while Label Studio was away and never set back since.
+    if known is not None and (known.connected or is_version(version)):
         before = (known.sampling_before, known.model_version_before)
+    elif is_version(version):  # connected by a release that kept no record
+        before = (DEFAULT_SAMPLING, "")
     else:
-        version = str(project.get("model_version") or "")
-        # Connected by a release that kept no record: what is there now is ours already.
-        ours = known is None and is_version(version)
-        sampling = DEFAULT_SAMPLING if ours else project.get("sampling") or DEFAULT_SAMPLING
-        before = (str(sampling), "" if is_version(version) else version)
+        before = (str(project.get("sampling") or DEFAULT_SAMPLING), version)
     keep_connection(settings, project_id, Connection(backend_url.rstrip("/"), *before))
 
 

@@ -30,11 +30,11 @@ from ml_backend.check.findings import Finding, as_json, as_text
 from ml_backend.check.project import Project
 from ml_backend.check.run import PROJECT, check_all, connected_projects
 from ml_backend.connect import connect_project
-from ml_backend.connection import connection_of, keep_connection, keep_disconnected
+from ml_backend.connection import connection_of, keep_disconnected
 from ml_backend.disconnect import TABS, disconnect_project
 from ml_backend.disconnect import main as disconnect
 from ml_backend.jobs import HEAVY, QUICK, Jobs
-from ml_backend.jobs.forgetting import has_work
+from ml_backend.jobs.forgetting import forget, has_work
 from ml_backend.label_studio import LabelStudio, LabelStudioError
 from ml_backend.settings import Settings
 from ml_backend.store import Store
@@ -462,12 +462,17 @@ def test_an_order_that_is_left_over_or_of_which_nothing_is_there_fails(servers, 
     server, kept = servers.label_studio, connection_of(servers.settings, project)
     of_it, version = server.prediction_counts(project), await_order(servers, project)
 
-    def order_line():
+    def order_line(connection=None):
         (line,) = (check for check in PROJECT if check.name == "order")
-        return line.run(Project(Deployment(servers.settings), project), project)
+        checked = Project(Deployment(servers.settings), project)
+        if connection:
+            checked.connection = connection
+        return line.run(checked, project)
 
-    keep_disconnected(servers.settings, project)  # no look comes to mend what is broken here
+    # No look comes to mend what is broken here, and none that had begun is still at it.
+    keep_disconnected(servers.settings, project)
     try:
+        eventually(lambda: forget(servers.jobs, project), "the end of all work")
         found = order_line()
         assert found.state is FAILS and f"still follows {version}" in found.found
         assert found.remedy == f"./quorum disconnect {project}"
@@ -475,8 +480,7 @@ def test_an_order_that_is_left_over_or_of_which_nothing_is_there_fails(servers, 
         for task in server.tasks(project):
             for raw in server._json("GET", "/api/predictions/", params={"task": task.id}):
                 server._delete_one(raw["id"])
-        keep_connection(servers.settings, project, kept)
-        found = order_line()
+        found = order_line(kept)
         assert found.state is FAILS and f"no prediction of {version} is there" in found.found
     finally:
         servers.connect(project)

@@ -53,6 +53,14 @@ def test_connected_again_the_order_of_before_is_that_of_now(settings):
     assert connection_of(settings, 4) == Connection("http://backend.example")
 
 
+def test_taken_off_but_never_set_back_the_order_of_before_stays(settings):
+    keep_connected(settings, 4, BEFORE, "http://backend.example")
+    keep_disconnected(settings, 4)  # Label Studio was away: it follows our version still
+    keep_connected(settings, 4, SERVED, "http://backend.example")
+    expected = Connection("http://backend.example", "Uniform sampling", "their-model")
+    assert connection_of(settings, 4) == expected
+
+
 def test_what_an_earlier_release_connected_has_no_order_of_before(settings):
     keep_connected(settings, 4, SERVED, "http://backend.example")
     assert connection_of(settings, 4) == Connection("http://backend.example")
