@@ -27,6 +27,7 @@ from ml_backend.store import Store
 
 from .data import LabelledData, load
 from .figures import measured_quality
+from .first_committees import first_round
 from .project import PROJECT_ID, InMemoryProject
 from .rows import Row, Rows
 
@@ -128,9 +129,12 @@ def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def simulate(plan: Plan, data: LabelledData, job: Job, done: Sequence[Row] = ()) -> Iterator[Row]:
+def simulate(
+    plan: Plan, data: LabelledData, job: Job, done: Sequence[Row], kept: Path
+) -> Iterator[Row]:
     """Rows of a job after those that are there, whose picks are annotated again untrained.
 
+    `kept` is a folder for the committees of first batches, which strategies share.
     Raises RunError if a round reports problems or its order runs dry.
     """
     pool, test = data.pool, data.test
@@ -160,8 +164,12 @@ def simulate(plan: Plan, data: LabelledData, job: Job, done: Sequence[Row] = ())
             settings = plan.of(job, Path(folder), len(test), max(1, step))
             started = time.perf_counter()
             with _true_foreground_known(project):
-                outcome = run_round(settings, project, PROJECT_ID, force=True)
-            round_s = time.perf_counter() - started
+                if number == 0 and job.name != FULL:
+                    labelled = [data.fingerprint, *(data.slices[i].name for i in following)]
+                    outcome = first_round(kept, settings, project, labelled)
+                else:
+                    outcome = run_round(settings, project, PROJECT_ID, force=True)
+            round_s = time.perf_counter() - started + outcome.get("saved_s", 0.0)
             if outcome["did"] != "trained" or outcome["problems"]:
                 raise RunError(f"{job}: the round of {counts[number]} labels said {outcome}")
             if outcome["labelled"] != counts[number] or outcome["evaluated_on"] != len(test):
@@ -259,7 +267,7 @@ def run_job(plan: Plan, job: Job, out: Path, say: Callable[[str], None] = print)
     rows = Rows(out)
     done = rows_of(rows.read(), plan.fingerprint(data), job)
     count = 0
-    for row in simulate(plan, data, job, done):
+    for row in simulate(plan, data, job, done, out / "first-committees"):
         rows.append(row)
         count += 1
         say(

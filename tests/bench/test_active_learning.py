@@ -146,6 +146,22 @@ def test_parallel_simulations_give_the_same_rows(run, folder, tmp_path):
     assert untimed(Rows(tmp_path).read()) == untimed(wanted)
 
 
+def test_the_first_committee_of_a_seed_is_trained_once_and_is_the_one_of_every_strategy(
+    run, folder, tmp_path
+):
+    out, rows = run
+    assert len({r["strategy"] for r in rows} - {"full"}) == 2
+    assert len(list((out / "first-committees").glob("*.lock"))) == 2  # one a seed
+    first = [r for r in rows if r["round"] == 0 and r["strategy"] != "full"]
+    for seed in (0, 1):
+        (seconds,) = {r["train_s"] for r in first if r["seed"] == seed}
+        assert seconds > 0
+    last = [r["strategy"] for r in rows if r["strategy"] != "full"][-1]  # it trained none itself
+    assert main(arguments(folder, tmp_path, "--strategies", last, "--seeds", "1")) == 0
+    wanted = [r for r in rows if r["strategy"] in ("full", last) and r["seed"] == 0]
+    assert untimed(Rows(tmp_path).read()) == untimed(wanted)
+
+
 def test_a_variant_changes_its_own_settings_alone(folder, tmp_path):
     variant = "random+bootstrap_over=patients"
     more = ["--strategies", "random", variant, "random-foreground", "--seeds", "1"]
