@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
         shown = [word for word in words if word != "--page-only"]
         command = shlex.join(["./quorum", "bench", "active-learning", *shown])
-        write_page(rows, page, _notes(rows), command, plan.settings)
+        write_page(rows, page, _notes(rows), command, plan.settings, arguments.title)
         print(f"page: {page}")
     except (FiguresError, RunError, RowsError, ValueError) as error:
         print(f"quorum bench active-learning: {error}", file=sys.stderr)
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--every", type=int, default=4, help="each n-th slice of a volume (%(default)s)")
     add("--test-fraction", type=float, default=0.25,
         help="of patients, for a set without a division of its own (%(default)s)")  # fmt: skip
+    add("--title", default="", help="of the section (default: the data's name)")
     add("--page", type=Path, help="page to write the tables to (OUT/benchmarks.md)")
     add("--page-only", action="store_true", help="write the page from the rows that are there")
     add("--commit", default="", help="commit to note, if this is no clone")

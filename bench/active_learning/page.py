@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .tables import (
     time_table,
 )
 
+_FLOOR = "random"
 _EDITIONS = {"cpu": "CPU edition: small network and image", "gpu": "GPU edition"}
 
 
@@ -29,33 +31,41 @@ def write_page(
     notes: Mapping[str, str],
     command: str,
     settings: Settings,
+    title: str = "",
 ) -> None:
     """Write one section, of rows of one data set, edition and fingerprint, into a page.
 
-    A section of the same data and edition is replaced, the rest of the page is left alone. The
-    curves are drawn beside it as PNG (needs matplotlib). Raises ValueError for rows of several
-    tables, or none.
+    A section of the same title (the data's name unless it is given) and edition is replaced, the
+    rest of the page is left alone. The curves are drawn beside it as PNG (needs matplotlib).
+    Raises ValueError for rows of several tables, or none.
     """
     kinds = {(row["data"], row["edition"], row["fingerprint"]) for row in rows}
     if len(kinds) != 1:
         raise ValueError(f"a table is made of rows of one kind, here are {len(kinds)}: {kinds}")
     results = Results(rows, settings.network)
-    name = f"{rows[0]['data']}-{rows[0]['edition']}"
+    title = title or str(rows[0]["data"])
+    name = re.sub(r"\W+", "-", f"{title}-{rows[0]['edition']}")
     page.parent.mkdir(parents=True, exist_ok=True)
     picture = page.parent / f"{page.stem}-{name}.png"
     if results.ranked():
-        draw(results, picture)
-    body = section(results, notes, command, settings, picture)
-    title = "Active learning, measured"
-    write_section(page, f"active-learning {name}", body, title, says_commit=True)
+        draw(results, picture, title)
+    body = section(results, notes, command, settings, picture, title)
+    write_section(
+        page, f"active-learning {name}", body, "Active learning, measured", says_commit=True
+    )
 
 
 def section(
-    results: Results, notes: Mapping[str, str], command: str, settings: Settings, picture: Path
+    results: Results,
+    notes: Mapping[str, str],
+    command: str,
+    settings: Settings,
+    picture: Path,
+    title: str,
 ) -> str:
     """The section's Markdown."""
     row = results.rows[0]
-    parts = [f"## {row['data']}, {_EDITIONS[row['edition']]}"]
+    parts = [f"## {title}, {_EDITIONS[row['edition']]}"]
     parts.append(
         f"{row['pool']} slices to label, {row['test']} held out to test with. Each round runs the "
         "code that serves users; the reference mask stands for the annotator. Mean IoU is over "
@@ -76,10 +86,7 @@ def section(
                 "AUBC is the area under mean IoU against the share of labels, divided by the "
                 "range of shares. Labels needed are read off the mean curve, interpolated, for a "
                 "share of the mean full-label score; > means not reached within the budget.",
-                "### Differences, paired by seed",
-                tests_table(results),
-                "Two-sided paired t-tests; Holm's correction over each column's strategies. "
-                f"n = {len(results.seeds)} seeds: with so few, only large differences show.",
+                *_differences(results, settings.strategy),
             ]
     if results.full:
         parts += ["### Full labels", network_table(results)]
@@ -97,6 +104,19 @@ def section(
         ]
     parts += ["### What was measured", _legend(results, notes), _origin(results, command)]
     return "\n\n".join(parts)
+
+
+def _differences(results: Results, served: str) -> list[str]:
+    """Against the floor, and against what users are served: both named before anything was run."""
+    parts = []
+    for against in dict.fromkeys([_FLOOR, served]):
+        if against in results.ranked():
+            parts += [f"### Less {against}, paired by seed", tests_table(results, against)]
+    return [
+        *parts,
+        "Two-sided paired t-tests; Holm's correction over each column's strategies. "
+        f"n = {len(results.seeds)} seeds.",
+    ]
 
 
 def _pairing(results: Results) -> str:
@@ -129,7 +149,7 @@ def _origin(results: Results, command: str) -> str:
     )
 
 
-def draw(results: Results, picture: Path) -> None:
+def draw(results: Results, picture: Path, title: str) -> None:
     """Mean IoU against labels with 95 % bands, full labels as a dashed line: a PNG."""
     import matplotlib
 
@@ -156,7 +176,7 @@ def draw(results: Results, picture: Path) -> None:
             axes.axhspan(mean.low, mean.high, color="black", alpha=0.06)
     axes.set_xlabel(f"labelled slices, of {results.rows[0]['pool']}")
     axes.set_ylabel("mean IoU on the test set")
-    axes.set_title(f"{results.rows[0]['data']}, {results.rows[0]['edition'].upper()} edition")
+    axes.set_title(f"{title}, {results.rows[0]['edition'].upper()} edition")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.tight_layout()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from .rows import Row
 from .run import FULL
 from .statistics import (
-    Comparison,
     Interval,
     area_under_curve,
     compare_all,
@@ -21,7 +20,6 @@ from .statistics import (
 )
 
 _TARGETS = (0.90, 0.95, 0.99)  # of the full-label score
-_AGAINST = "random"
 
 
 @dataclass(frozen=True)
@@ -191,38 +189,37 @@ def _needed(
     return f"≤ {labels[0]}" if count <= labels[0] else f"{count:.0f}"
 
 
-def tests_table(results: Results) -> str:
-    """Paired differences against random, and of the best strategy against each."""
+def tests_table(results: Results, against: str) -> str:
+    """Paired differences from one strategy: in AUBC, and in mean IoU at each budget but the first.
+
+    All strategies of a seed have the first in common. Holm's correction over each column.
+    """
     ranked = results.ranked()
-    if len(ranked) < 2 or not results.seeds:
-        return "Nothing to compare: fewer than two strategies have a complete seed in common."
-    measures: dict[str, Callable[[str, int], float]] = {
-        "AUBC": results.area,
-        f"mean IoU at {results.budgets[-1][1]:.0%}": lambda strategy, seed: float(
-            results.curves[strategy][seed][-1]["mean_iou"]
-        ),
-    }
-    best = ranked[0]
-    head = ["strategy"]
-    columns: list[Mapping[str, Comparison]] = []
+    if against not in ranked or len(ranked) < 2 or not results.seeds:
+        return (
+            f"Nothing to compare: no other strategy has a complete seed in common with {against}."
+        )
+    measures: dict[str, Callable[[str, int], float]] = {"AUBC": results.area}
+    for number, (labels, share) in enumerate(results.budgets[1:], 1):
+        measures[f"{labels} ({share:.0%})"] = partial(_mean_iou, results, number)
+    head, columns = ["strategy"], []
     for name, measure in measures.items():
         scores = {s: [measure(s, seed) for seed in results.seeds] for s in ranked}
-        for against in dict.fromkeys([_AGAINST, best]):
-            if against in scores:
-                head += [f"{name} − {against}", "p (Holm)"]
-                columns.append(compare_all(scores, against))
+        head += [name, "p (Holm)"]
+        columns.append(compare_all(scores, against))
     lines = []
     for strategy in ranked:
-        cells = []
-        for column in columns:
-            found = column.get(strategy)
-            cells += (
-                ["–", "–"]
-                if found is None
-                else [show(found.difference, sign=True), _p(found.p_holm)]
-            )
-        lines.append([strategy, *cells])
+        if strategy != against:
+            cells = []
+            for column in columns:
+                found = column[strategy]
+                cells += [show(found.difference, sign=True), _p(found.p_holm)]
+            lines.append([strategy, *cells])
     return markdown(head, lines)
+
+
+def _mean_iou(results: Results, number: int, strategy: str, seed: int) -> float:
+    return float(results.curves[strategy][seed][number]["mean_iou"])
 
 
 def _p(value: float) -> str:

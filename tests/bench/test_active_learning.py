@@ -180,13 +180,27 @@ def test_the_page_holds_tables_curves_and_the_command(run):
         "random",
         "AUBC",
         "HD95",
-        "p (Holm)",
+        "### Less random, paired by seed\n\n| strategy | AUBC | p (Holm) | 6 (50%) | p (Holm) |",
+        "### Less two-stage, paired by seed",
         "./quorum bench",
         "--steps 5",
     ):
         assert wanted in page
     with Image.open(out / "benchmarks-blobs-cpu.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_a_titled_page_stands_beside_the_other(run, folder, tmp_path):
+    out, _ = run
+    (tmp_path / "rows.jsonl").write_text((out / "rows.jsonl").read_text())
+    page = tmp_path / "benchmarks.md"
+    for title in ([], ["--title", "blobs, all of them"]):
+        assert main(arguments(folder, tmp_path, "--page-only", *title)) == 0
+    text = page.read_text()
+    assert "<!-- active-learning blobs-cpu -->" in text
+    assert "## blobs, all of them, CPU edition" in text
+    assert text.count("### Less random") == 2
+    assert (tmp_path / "benchmarks-blobs-all-of-them-cpu.png").exists()
 
 
 def test_a_section_is_replaced_and_the_rest_of_the_page_left_alone():
