@@ -181,8 +181,14 @@ def start_backend(
         log = data / "logs" / f"worker-{number}.log"
         own = {**full, **_share_of_machine(number, workers)}
         supervisor.start(f"Worker {number}", program, own, log, _RESTARTS)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    await_http(supervisor, "The backend", f"http://{shown}:{port}/health", 120)
+    url = url_at(host, port)
+    await_http(supervisor, "The backend", f"{url}/health", 120)
+    return url
+
+
+def url_at(host: str, port: int) -> str:
+    """How a program on this machine reaches what listens at a host's port."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
 
 

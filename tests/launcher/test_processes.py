@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -125,15 +127,18 @@ def test_a_second_start_is_told_where_the_first_one_is(tmp_path):
     DataLock(tmp_path).release()
 
 
-def test_ports():
-    import socket
-
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_ports(family, host):
+    if family == socket.AF_INET6 and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("no IPv6 here")
     port = free_port()
-    assert port_is_free(port)
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", port))
+    assert port_is_free(port, host)
+    with socket.socket(family) as server:
+        server.bind((host, port))
         server.listen()
-        assert not port_is_free(port)
+        assert not port_is_free(port, host)
 
 
 def test_all_are_stopped_at_the_same_time_but_those_that_others_need_after_them(tmp_path):

@@ -1,5 +1,6 @@
 """The embedded Redis, and what the services are started with."""
 
+import pytest
 import redis
 
 from launcher import services
@@ -31,6 +32,20 @@ def test_the_embedded_redis_listens_on_no_port_and_to_nobody_else(tmp_path):
         supervisor.stop()
         services.remove_socket(url)
     assert not Path(url[7:]).parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9090"),
+        ("0.0.0.0", "http://127.0.0.1:9090"),
+        ("::", "http://127.0.0.1:9090"),
+        ("::1", "http://[::1]:9090"),
+        ("node-3.example", "http://node-3.example:9090"),
+    ],
+)
+def test_what_listens_at_a_host_is_reached_at_its_url(host, url):
+    assert services.url_at(host, 9090) == url
 
 
 def test_no_secret_is_on_a_command_line(tmp_path):
