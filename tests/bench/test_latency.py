@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from bench.latency import Measured, main, section
+from bench.latency import main
+from bench.latency.load import Measured
+from bench.latency.section import section
 from bench.parts import Parts
 from ml_backend.learning.training import preset
 

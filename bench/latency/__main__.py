@@ -1,0 +1,5 @@
+"""``python -m bench.latency``."""
+
+from . import main
+
+raise SystemExit(main())
