@@ -122,7 +122,9 @@ def start(
     account = Account(state["email"], state["password"], state["token"])
     _say("Starting Label Studio and Redis …")
     url = start_label_studio(supervisor, data, label_studio_port, account)
-    started["redis"] = os.environ.get("QUORUM_REDIS_URL") or start_redis(supervisor, data)
+    redis_url = os.environ.get("QUORUM_REDIS_URL", "")
+    if not redis_url:
+        redis_url = started["redis"] = start_redis(supervisor, data)
     _say("Reading the demo's DICOM …")
     key_file = data / "importer.key"
     if not (data / "dicom").is_dir():
@@ -132,7 +134,7 @@ def start(
     await_http(supervisor, "Label Studio", f"{url}/health", 420)
     environment = {
         **state["secrets"],
-        "QUORUM_REDIS_URL": started["redis"],
+        "QUORUM_REDIS_URL": redis_url,
         "QUORUM_DATA_DIR": str(data.resolve()),
         "LABEL_STUDIO_URL": url,
         "LABEL_STUDIO_API_KEY": account.token,

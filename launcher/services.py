@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,9 +78,15 @@ def _redis_binary() -> str:
 
 
 def remove_socket(url: str) -> None:
-    """Remove the embedded Redis' socket folder after it was stopped."""
-    if url.startswith("unix://") and Path(url[7:]).parent.name.startswith("quorum-"):
-        shutil.rmtree(Path(url[7:]).parent, ignore_errors=True)
+    """Remove the socket of an address that start_redis() gave, and its folder; "" is none.
+
+    Only for those: a Redis of the user's own is nobody else's to tidy.
+    """
+    if url:
+        socket = Path(url.removeprefix("unix://"))
+        with suppress(OSError):  # something else is in there, or nothing any more
+            socket.unlink(missing_ok=True)
+            socket.parent.rmdir()
 
 
 _QUICK_IMPORT = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"

@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not os.environ.get(variable):
             print(f"quorum up: {variable} is not set: set it to {remedy}", file=sys.stderr)
             return 1
-    supervisor, redis_url, lock = Supervisor(), "", None
+    supervisor, embedded, lock = Supervisor(), "", None
     stop_on_signals()
     try:
         settings = Settings.from_environment()
@@ -119,8 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         user, version = server.whoami(), server.version()
         lock = DataLock(data_folder())
         environment = load_secrets(data_folder())
-        redis_url = os.environ.get("QUORUM_REDIS_URL") or start_redis(supervisor, data_folder())
-        environment["QUORUM_REDIS_URL"] = redis_url
+        given = os.environ.get("QUORUM_REDIS_URL", "")
+        if not given:
+            embedded = start_redis(supervisor, data_folder())
+        environment["QUORUM_REDIS_URL"] = given or embedded
         address = start_backend(
             supervisor,
             data_folder(),
@@ -150,6 +152,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     finally:
         supervisor.stop()
-        remove_socket(redis_url)
+        remove_socket(embedded)
         if lock:
             lock.release()

@@ -1,5 +1,7 @@
 """The embedded Redis, and what the services are started with."""
 
+import socket
+
 import pytest
 import redis
 
@@ -46,6 +48,41 @@ def test_the_embedded_redis_listens_on_no_port_and_to_nobody_else(tmp_path):
 )
 def test_what_listens_at_a_host_is_reached_at_its_url(host, url):
     assert services.url_at(host, 9090) == url
+
+
+def test_what_lies_beside_a_socket_is_left_alone(tmp_path):
+    folder = tmp_path / "quorum-redis"
+    folder.mkdir()
+    for name in ("redis.sock", "appendonly.aof"):
+        (folder / name).touch()
+    services.remove_socket(f"unix://{folder}/redis.sock")
+    assert (folder / "appendonly.aof").exists()
+
+
+def test_a_redis_of_the_users_own_is_left_alone_when_the_backend_ends(
+    tmp_path, monkeypatch, capsys
+):
+    from launcher import up
+    from ml_backend.label_studio import LabelStudio
+
+    own = tmp_path / "quorum-own" / "redis.sock"
+    own.parent.mkdir()
+    own.touch()
+    for name, value in {
+        "QUORUM_REDIS_URL": f"unix://{own}",
+        "QUORUM_DATA_DIR": str(tmp_path / "data"),
+        "LABEL_STUDIO_URL": "http://127.0.0.1:1",
+        "LABEL_STUDIO_API_KEY": 40 * "a",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(LabelStudio, "whoami", lambda _: "someone")
+    monkeypatch.setattr(LabelStudio, "version", lambda _: "1.0")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert up.main(["--port", str(taken.getsockname()[1])]) == 1
+    assert "in use" in capsys.readouterr().err
+    assert own.exists()
 
 
 def test_no_secret_is_on_a_command_line(tmp_path):
