@@ -18,7 +18,7 @@ from ..learning.self_supervision import describe, train_encoder
 from ..learning.strategies import cold_start
 from ..learning.training_set import TrainingSet
 from ..readers import adjudicate, readings, suspects, table, weights
-from ..store import Store, StoreError
+from ..store import Store, StoreError, number_of
 from ..survey import Survey, survey
 from .artefacts import from_arrays, from_labelled, from_value
 from .context import GATHERED, Context, RoundError, metadata_of, refuse_lost_store
@@ -143,9 +143,21 @@ def _plan_training(
         "problems": [asdict(problem) for problem in problems],
         "crowd": _crowd(context, found, (training, evaluation)),
     }
-    # The last to be written: without it the round has not begun.
-    work.put(GATHERED, from_value(values))
+    _begun(store, version, values)
     return version
+
+
+def _begun(store: Store, version: str, values: Mapping[str, Any]) -> None:
+    """Keep what was gathered, the last to be written: without it the round has not begun.
+
+    What rounds of other labels left that failed or were stopped is of no use to this one; each
+    holds all training images, and rounds that fail for days would fill the disk.
+    """
+    store.work(version).put(GATHERED, from_value(values))
+    for other in store.works():
+        # A later one is of a round that another worker may have begun already.
+        if other != version and number_of(other) <= number_of(version):
+            store.work(other).clear()
 
 
 def _crowd(context: Context, found: Survey, sets: Sequence[LabelledSet]) -> dict[str, Any]:
@@ -220,7 +232,7 @@ def _plan_order(
         "problems": [asdict(problem) for problem in problems],
         "crowd": {},
     }
-    work.put(GATHERED, from_value(values))
+    _begun(store, version, values)
     return version
 
 

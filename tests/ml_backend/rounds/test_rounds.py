@@ -8,7 +8,7 @@ from ml_backend.pool import held_back
 from ml_backend.rounds import Context, RoundError, begin, look, next_steps, run_round, run_step
 from ml_backend.rounds.rollback import roll_back
 from ml_backend.settings import Settings
-from ml_backend.store import Store, StoreError
+from ml_backend.store import Store, StoreError, number_of
 from tests.ml_backend.projects import Project, sides, slices
 
 
@@ -264,6 +264,21 @@ def test_labels_of_the_running_round_call_for_no_other(settings, project, store)
     assert not look(here, busy=True, running=seen).due
     project.annotate([3, 4, 5])
     assert look(here, busy=True, running=seen).due
+
+
+def test_rounds_that_fail_one_after_another_leave_the_work_of_the_last_alone(
+    settings, project, store
+):
+    versions = []
+    for number in range(3):
+        project.annotate(project.data.pool[2 * number : 2 * number + 2])
+        versions.append(begin(context(settings, project), force=True))  # and then it fails
+    assert len(set(versions)) == 3
+    assert store.works() == versions[-1:]
+    later = f"r{number_of(versions[-1]) + 1:04d}-000000"
+    store.work(later).put("member-0", b"of another worker")
+    begin(context(settings, project), force=True)
+    assert store.works() == [versions[-1], later]
 
 
 def test_changed_labels_call_for_a_new_version_of_the_new_config(settings, project, store):
