@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
 from flask import Response, abort, current_app, jsonify, render_template, request, send_file
 from flask import redirect as to
+from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as Answer
 
 from ..export.archive import downloads
@@ -169,7 +171,9 @@ def _exports(found: Project) -> list[dict[str, Any]]:
     """Data sets that are prepared or are being, the newest first."""
     rows = []
     kept = found.store.figures("export")
-    asked = found.jobs.errands.waiting(found.project_id).get(EXPORT)
+    asked = None
+    with suppress(RedisError):  # the page stands without Redis; what is ready can be fetched
+        asked = found.jobs.errands.waiting(found.project_id).get(EXPORT)
     if asked or kept.get("state") == "failed":
         name = next(iter(asked["arguments"]), None) if asked else kept.get("format")
         row = {"name": None, "format": name, "state": "running" if asked else "failed"}

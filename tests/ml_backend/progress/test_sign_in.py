@@ -176,7 +176,8 @@ def test_a_form_of_megabytes_is_not_read(browser):
 def test_nor_while_redis_is_away(settings, store, tmp_path):
     away = replace(settings, redis_url=f"unix://{tmp_path}/none.sock")
     browser = create_app(away).test_client()
-    assert sign_in(browser).status_code == 303  # and the page is there
+    assert sign_in(browser).status_code == 303
+    assert browser.get("/progress/4").status_code == 200
     assert "QUORUM_REDIS_URL" in browser.get("/api/progress/4/now").json["trouble"]
     stranger = create_app(away).test_client()
     statuses = [sign_in(stranger, "guess").status_code for _ in range(PER_ADDRESS + 1)]
