@@ -15,9 +15,9 @@ from .tables import (
     Results,
     budget_table,
     class_table,
+    difference_table,
     network_table,
     summary_table,
-    tests_table,
     time_table,
 )
 
@@ -111,7 +111,7 @@ def _differences(results: Results, served: str) -> list[str]:
     parts = []
     for against in dict.fromkeys([_FLOOR, served]):
         if against in results.ranked():
-            parts += [f"### Less {against}, paired by seed", tests_table(results, against)]
+            parts += [f"### Less {against}, paired by seed", difference_table(results, against)]
     return [
         *parts,
         "Two-sided paired t-tests; Holm's correction over each column's strategies. "

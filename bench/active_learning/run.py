@@ -38,6 +38,19 @@ _LEAKING = "random-foreground"
 _SEED_STEP = 1000  # a version's number is added to the seed: seeds must not run into each other
 
 
+# Settings that a simulation gives each job itself, and what decides them.
+_DECIDED = {
+    "strategy": "--strategies",
+    "network": "--network and --networks",
+    "seed": "--seeds",
+    "k": "--budgets and --k",
+    "K": "--candidates",
+    "evaluation_slices": "--test-fraction",
+    "data_dir": "--out",
+    "push_pause_s": "--out",
+}
+
+
 class RunError(RuntimeError):
     """A simulation that cannot be trusted; the message says what went wrong."""
 
@@ -124,6 +137,8 @@ def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
         name, sign, text = word.partition("=")
         if not sign or name not in Settings.__dataclass_fields__:
             raise RunError(f"{word!r} is no setting: write name=value, as in start=encoder")
+        if name in _DECIDED:
+            raise RunError(f"{name} is the plan's to decide: see {_DECIDED[name]}")
         read = Settings.from_environment({variable_of(name): text})
         values[name] = getattr(read, name)
     return values

@@ -65,7 +65,7 @@ class Results:
     @cached_property
     def seeds(self) -> list[int]:
         """Seeds that every strategy has in full: tests are paired over these."""
-        sets = [set(seeds) for seeds in self.curves.values()]
+        sets = [set(seeds) for seeds in self.curves.values() if seeds]
         return sorted(set.intersection(*sets)) if sets else []
 
     def is_paired(self) -> bool:
@@ -189,7 +189,7 @@ def _needed(
     return f"≤ {labels[0]}" if count <= labels[0] else f"{count:.0f}"
 
 
-def tests_table(results: Results, against: str) -> str:
+def difference_table(results: Results, against: str) -> str:
     """Paired differences from one strategy: in AUBC, and in mean IoU at each budget but the first.
 
     All strategies of a seed have the first in common. Holm's correction over each column.

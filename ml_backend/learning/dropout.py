@@ -38,7 +38,8 @@ class SeededDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        generator = torch.Generator(x.device).manual_seed((self.seed << 24) + self._calls)
+        number = ((self.seed << 24) + self._calls) % 2**63  # torch takes 64 bits
+        generator = torch.Generator(x.device).manual_seed(number)
         self._calls += 1
         shape = list(x.shape)
         if self.shared:

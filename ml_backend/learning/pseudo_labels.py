@@ -44,9 +44,10 @@ def pseudo_labels(
             squares = np.stack([square for square, _ in fitted])
             x = to_input(torch.from_numpy(squares).to(device))
             probabilities = torch.stack([probability for probability, _ in ask(x)])
-            found = agreed(probabilities, settings.confidence).cpu().numpy()
-            for label_map, (_, where) in zip(found, fitted, strict=True):
-                label_map[where.rows :], label_map[:, where.columns :] = IGNORE, IGNORE
+            own = torch.zeros(squares.shape[:3], dtype=torch.bool)
+            for number, (_, where) in enumerate(fitted):
+                own[number, : where.rows, : where.columns] = True
+            found = agreed(probabilities, settings.confidence, own.to(device)).cpu().numpy()
             return list(zip(squares, found, strict=True))
 
         for square, label_map in fitting.each((images[index] for index in spread), label):
@@ -60,19 +61,27 @@ def pseudo_labels(
     return np.stack(kept), np.stack(maps)
 
 
-def agreed(probabilities: Tensor, confidence: float, least: float = LEAST_AGREEMENT) -> Tensor:
+def agreed(
+    probabilities: Tensor,
+    confidence: float,
+    own: Tensor | None = None,
+    least: float = LEAST_AGREEMENT,
+) -> Tensor:
     """Label maps (N, S, S) uint8 of members' probabilities (M, N, C, S, S), IGNORE where unsure.
 
-    A pixel is sure if all members give it the same class and its mean probability reaches
-    `confidence`. A slice is wholly IGNORE if fewer than `least` of the pixels that any member takes
-    for foreground are sure; in one that none does, every pixel counts.
+    own: the slices' pixels (N, S, S), all unless it is given; padding is IGNORE and counts nowhere,
+    for no training says what members may take it for. A pixel is sure if all members give it the
+    same class and its mean probability reaches `confidence`. A slice is wholly IGNORE if fewer than
+    `least` of the pixels that any member takes for foreground are sure; in one that none does,
+    every pixel counts.
     """
     mean, best = probabilities.mean(dim=0).max(dim=1)  # (N, S, S) each
     votes = probabilities.argmax(dim=2)  # (M, N, S, S)
-    sure = (votes == best).all(dim=0) & (mean >= confidence)
-    possible = (votes > 0).any(dim=0)
+    own = torch.ones_like(best, dtype=torch.bool) if own is None else own
+    sure = (votes == best).all(dim=0) & (mean >= confidence) & own
+    possible = (votes > 0).any(dim=0) & own
     empty = ~possible.flatten(1).any(dim=1)
-    counted = possible | empty[:, None, None]
+    counted = (possible | empty[:, None, None]) & own
     share = (sure & counted).flatten(1).sum(dim=1) / counted.flatten(1).sum(dim=1)
     usable = sure & (share >= least)[:, None, None]
     return best.where(usable, torch.full_like(best, IGNORE)).to(torch.uint8)

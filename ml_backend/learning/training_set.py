@@ -91,8 +91,13 @@ class TrainingSet:
     def resample(self, settings: TrainingSettings, seed: int) -> tuple[Squares, Squares]:
         """Slices and label maps of the bootstrap resample that belongs to a member's seed.
 
-        Raises ValueError if the settings ask for one over patients and there are no groups.
+        All of them, once each, where nothing is resampled: members then differ by their weights,
+        batches and augmentation alone (Lakshminarayanan et al., NeurIPS 2017, section 2.4, whose
+        ensembles were the better for it). Raises ValueError if the settings ask for one over
+        patients and there are no groups.
         """
+        if settings.bootstrap_over == "none":
+            return self.squares, self.label_maps
         by_patient = settings.bootstrap_over == "patients"
         if by_patient and self.groups is None:
             raise ValueError(_NO_GROUPS)

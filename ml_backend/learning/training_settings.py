@@ -23,7 +23,7 @@ class TrainingSettings:
     augment: bool = True  # a round's few labels are soon known by heart without
     dropout: float = 0.0  # probability, before the last convolution
     passes: int = 0  # dropout passes of the first member when scoring; 0: no MC dropout
-    bootstrap_over: str = "slices"  # or "patients": whole ones are drawn
+    bootstrap_over: str = "slices"  # or "patients": whole ones are drawn; or "none"
     start: str = "scratch"  # or "encoder": from one trained on the unlabelled pool
     semi_supervised: bool = False  # a second stage with what the committee agrees on
     confidence: float = 0.9  # mean probability of a pixel from which its agreement counts
@@ -51,7 +51,7 @@ class TrainingSettings:
         if not 0 < self.confidence <= 1:
             raise ValueError(f"confidence must be above 0 and at most 1: it is {self.confidence}")
         for name, choices in (
-            ("bootstrap_over", ("slices", "patients")),
+            ("bootstrap_over", ("slices", "patients", "none")),
             ("start", ("scratch", "encoder")),
         ):
             if getattr(self, name) not in choices:

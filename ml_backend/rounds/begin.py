@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ..auto_annotations import figures_of, is_unseen
 from ..committees import recipe, training_settings
 from ..gathering import LabelledSet, Problem, fingerprint, gather, read_images
@@ -118,7 +120,9 @@ def _plan_training(
     tasks = found.open_tasks()
     out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
     free = [task.id for task in tasks if task.annotations == 0 and not out[task.id]]
-    unlabelled = free[:_UNLABELLED]
+    # Evenly spread: the first ones would be those of few patients.
+    spread = np.linspace(0, len(free) - 1, min(len(free), _UNLABELLED)).round().astype(int)
+    unlabelled = [free[index] for index in spread]
     plan = Plan(
         version,
         grouped(settings.members, context.workers),

@@ -230,6 +230,8 @@ def test_a_damaged_row_is_named(tmp_path):
         (["--strategies", "tea-leaves"], "no strategy 'tea-leaves'"),
         (["--budgets", "0.5,0.1"], "give [6, 1] labels"),
         (["--set", "colour=red"], "is no setting"),
+        (["--set", "K=3"], "K is the plan's to decide: see --candidates"),
+        (["--strategies", "two-stage+seed=7"], "see --seeds"),
         (["--seeds", "0"], "at least 1"),
     ],
 )

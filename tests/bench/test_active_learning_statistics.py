@@ -14,6 +14,7 @@ from bench.active_learning.statistics import (
     labels_needed,
     mean_interval,
 )
+from bench.active_learning.tables import Results, difference_table
 
 
 def test_the_interval_of_five_values_is_students():
@@ -86,3 +87,20 @@ def test_a_family_is_compared_with_one_of_its_members():
     assert compared["good"].difference.mean > 0
     assert compared["good"].p_holm == pytest.approx(2 * compared["good"].p)
     assert compared["good"].p_holm < 0.05 < compared["same"].p_holm
+
+
+def test_a_strategy_that_has_only_begun_takes_no_comparison_away():
+    def row(strategy, seed, labels):
+        return {
+            "strategy": strategy,
+            "seed": seed,
+            "network": "fcn",
+            "labels": labels,
+            "fraction": labels / 100,
+            "mean_iou": 0.5 + labels / 1000 + seed / 100 + 0.01 * (strategy == "two-stage"),
+        }
+
+    rows = [row(s, seed, n) for s in ("two-stage", "random") for seed in (0, 1) for n in (10, 30)]
+    whole = difference_table(Results(rows, "fcn"), "random")
+    assert whole.splitlines()[-1].startswith("| two-stage | +0.010 ± 0.000 |")
+    assert difference_table(Results([*rows, row("typical", 0, 10)], "fcn"), "random") == whole

@@ -38,6 +38,17 @@ def test_a_slice_whose_foreground_is_disputed_is_left_out_though_its_background_
     assert (agreed(members, 0.9, least=0.2) != IGNORE).any()
 
 
+def test_what_members_take_padding_for_decides_nothing():
+    disc, own = np.zeros((2, 8, 8), np.uint8)
+    disc[1:4, 1:4], own[:5] = 1, 1
+    first, second = disc.copy(), disc.copy()
+    first[5:, :4], second[5:, 4:] = 1, 1  # each dreams up something else below the slice
+    members = torch.stack([certain(first), certain(second)])[:, None]
+    assert (agreed(members, 0.9) == IGNORE).all()
+    found = agreed(members, 0.9, torch.from_numpy(own == 1)[None])[0].numpy()
+    assert np.array_equal(found, np.where(own == 1, disc, IGNORE))
+
+
 def test_slices_that_all_take_for_empty_teach_background():
     empty = certain(np.zeros((4, 4), np.uint8))
     assert (agreed(torch.stack([empty, empty])[:, None], 0.9) == 0).all()

@@ -51,7 +51,7 @@ def test_deep_supervision_reaches_every_head():
         ({"passes": -1}, "passes must be at least 0"),
         ({"dropout": 1.0}, "below 1"),
         ({"confidence": 0}, "above 0"),
-        ({"bootstrap_over": "pixels"}, "slices or patients"),
+        ({"bootstrap_over": "pixels"}, "slices or patients or none"),
         ({"start": "warm"}, "scratch or encoder"),
         ({"start": "encoder", "network": "unet"}, "only the fcn"),
     ],

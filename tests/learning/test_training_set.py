@@ -101,6 +101,15 @@ def test_a_bootstrap_over_patients_draws_them_whole():
     assert len(seen) > 10
 
 
+def test_without_a_bootstrap_every_member_learns_from_each_label_once():
+    settings = replace(SMALL, bootstrap_over="none")
+    pieces = TrainingSet.of(*discs(5), ["disc"], settings)
+    for seed in (0, 1):
+        squares, label_maps = pieces.resample(settings, seed)
+        assert np.array_equal(squares, pieces.squares)
+        assert np.array_equal(label_maps, pieces.label_maps)
+
+
 def test_a_single_patient_is_resampled_by_slices():
     drawn = bootstrap(50, np.random.default_rng(0), ["only"] * 50)
     assert len(drawn) == 50 and len(set(drawn.tolist())) < 50
