@@ -9,8 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from .figures.quality import BASELINE, baseline, version_row
 from .jobs import Jobs, JobsError
+from .jobs.errors import DOWN
+from .jobs.state import LockedError
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import MaskError
 from .settings import PROJECT_SETTINGS, Settings, SettingsError, parse_setting
@@ -77,13 +81,19 @@ def _annotate_rest(settings: Settings, arguments: argparse.Namespace) -> str:
 
 
 def _rollback(settings: Settings, arguments: argparse.Namespace) -> str:
+    from .jobs.errand_work import go_back
     from .rounds import Context
-    from .rounds.rollback import roll_back
 
-    # A round under way would switch to its own version.
-    Jobs.connect(settings).cancel(arguments.project, hold_s=0)
     with LabelStudio.of(settings) as server:
-        roll_back(Context.of(settings, server, arguments.project), arguments.version)
+        context = Context.of(settings, server, arguments.project)
+        try:
+            go_back(Jobs.connect(settings), context, arguments.version)
+        except LockedError:
+            raise JobsError(
+                "the project is being looked at, and that takes long: try again in a minute"
+            ) from None
+        except RedisError:
+            raise JobsError(DOWN) from None
     return f"{arguments.version} drafts and orders again, until new labels come"
 
 

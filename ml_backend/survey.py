@@ -73,13 +73,14 @@ class Survey:
     def due(self, seen: Seen, settings: Settings, *, after: int | None = None) -> bool:
         """Whether enough labels are new since `seen`, and one is there to evaluate with.
 
-        Enough are `after`, or as the settings say; when nothing is left to label, any. A project
-        of which nothing can be held out (slices of one spot of one patient) is not kept waiting.
+        Enough are `after`, or as the settings say; when nothing is left to label, any. Where none
+        to evaluate with is asked for, none is waited for: nothing can be held out (slices of one
+        spot of one patient), or all that is held out was skipped.
         """
         wanted = settings.due_after if after is None else after
         # Slices that the committee annotated are still to be reviewed: they are left to do, too.
         enough = wanted if self.open_tasks() or self.automatic else 1 / self.overlap
-        measurable = bool(self.labelled(held_out=True)) or not self.held_out.any()
+        measurable = bool(self.labelled(held_out=True)) or not self.evaluation.any()
         return self.fresh(seen) >= enough and measurable
 
 

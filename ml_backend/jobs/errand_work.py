@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -17,8 +17,14 @@ from ..store import Store, StoreError
 from .errands import EXPORT, REST, ROLLBACK
 from .errors import JobsError, RoundFailed
 from .queue import Jobs
+from .state import LockedError
+
+if TYPE_CHECKING:
+    from ..rounds.context import Context
 
 log = logging.getLogger(__name__)
+
+_LOOK_WAIT_S = 60.0  # a look at a large project scores what came late
 
 # The figures that tell how what is in a slot stands.
 _FIGURES = {REST: "rest", EXPORT: "export", ROLLBACK: "rollback"}
@@ -26,14 +32,30 @@ _FIGURES = {REST: "rest", EXPORT: "export", ROLLBACK: "rollback"}
 
 def rollback_job(project_id: int, version: str) -> None:
     """Draft and order with an older version again."""
-    from ..rounds.rollback import roll_back
-
     with _errand(project_id, ROLLBACK) as errand:
-        # A round that has begun since it was asked for would switch to its own version.
-        errand.jobs.cancel(project_id, hold_s=0)
-        roll_back(errand.context, version)
+        try:
+            go_back(errand.jobs, errand.context, version)
+        except LockedError:
+            errand.more = True  # the timer has it tried again
+            return
         errand.tell({"state": "done", "version": version})
         errand.jobs.request_look(project_id)
+
+
+def go_back(jobs: Jobs, context: Context, version: str) -> None:
+    """Draft and order with an older version again, between two looks and without a round.
+
+    Until the switch a look would compare the labels with the version that is left: the round that
+    it found due would then switch to its own.
+    Raises as roll_back() does; JobsError, RedisError; LockedError if a look lasts for long.
+    """
+    from ..rounds.rollback import refuse_unusable, roll_back
+
+    refuse_unusable(context.store, version)  # before a round is ended for it
+    with jobs.state(context.project_id).locked("look", _LOOK_WAIT_S):
+        # One that has begun since it was asked for.
+        jobs.cancel(context.project_id, hold_s=0)
+        roll_back(context, version)
 
 
 def rest_job(project_id: int, made_as: str) -> None:

@@ -42,21 +42,30 @@ def extend(context: Context, found: Survey, version: str, at_most: int | None = 
 def repair(context: Context, found: Survey, version: str) -> int:
     """Push again what Label Studio has lost of a version's predictions; how many.
 
-    As after it was restored from a backup. Raises as extend() does.
+    As after it was restored from a backup, or the version's predictions were cleaned up.
+    Raises as extend() does.
     """
     order = context.store.noted(version, "order")
     ranks = {task_id: rank for rank, task_id in enumerate(order.get("tasks", []))}
-    held = [task for task in found.open_tasks() if task.id in ranks]
+    held = [task for task in found.tasks if task.id in ranks]
+    # Labelled tasks that lack theirs, as was found before: nobody is served them. Were they
+    # expected, each look would list what is there, 200 tasks a call, where one count will do.
+    gaps = set(order.get("gaps", []))
+    expected = sum(not task.is_labeled or task.id not in gaps for task in held)
     counts = context.label_studio.prediction_counts(context.project_id)
-    if counts.get(version, 0) >= len(held):
+    if counts.get(version, 0) >= expected:
         return 0
     ids = [task.id for task in held]
     there = context.label_studio.predicted(context.project_id, version, ids)
-    lost = [task for task in held if task.id not in there]
+    lacking = [task for task in held if task.id not in there]
+    lost = [task for task in lacking if not task.is_labeled]
     scores = {task.id: ranks[task.id] / len(ranks) for task in lost}
     # As in the order that was lost, slices far down carry a rank alone.
     drafted = {task.id for task in lost if ranks[task.id] < context.settings.drafts_ahead}
     _push(context, found, version, lost, order, scores, drafted)
+    found_gaps = [task.id for task in lacking if task.is_labeled]
+    if gaps != set(found_gaps):
+        context.store.note(version, "order", {**order, "gaps": found_gaps})
     return len(lost)
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from ..store import StoreError
+from ..store import Store, StoreError
 from ..survey import survey
 from .context import Context
 from .extend import extend, repair
+
+
+def refuse_unusable(store: Store, version: str) -> None:
+    """Find out whether a version can be gone back to, before anything is changed for it.
+
+    Raises StoreError if there is no such version or its weights are damaged.
+    """
+    if version not in store.versions():
+        raise StoreError(f"there is no version {version}: choose one that the page lists")
+    store.states(version)
 
 
 def roll_back(context: Context, version: str) -> None:
@@ -15,9 +25,7 @@ def roll_back(context: Context, version: str) -> None:
     Raises StoreError if there is no such version or it is damaged, LabelStudioError.
     """
     store = context.store
-    if version not in store.versions():
-        raise StoreError(f"there is no version {version}: choose one that the page lists")
-    store.states(version)  # damaged weights are found before anything is switched
+    refuse_unusable(store, version)
     found = survey(context.label_studio, context.project_id, context.settings)
     # Without this the next look would find labels the old version has not seen, and undo it.
     seen = {str(task_id): list(value) for task_id, value in found.seen().items()}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ml_backend.jobs import HEAVY, Jobs
+from ml_backend.jobs import HEAVY, Jobs, errand_work
+from ml_backend.jobs.advance import advance
 from ml_backend.manage import main
 from ml_backend.settings import Settings
 from ml_backend.store import Store
@@ -118,3 +119,32 @@ def test_a_baseline_is_read_and_a_line_that_is_none_named(store, tmp_path, capsy
     assert main(["4", "baseline", str(tmp_path / "none.csv")]) == 1
     assert "cannot be read" in capsys.readouterr().err
     assert store.figures("baseline")["points"][0] == [100.0, 0.6]
+
+
+def running_round(jobs):
+    jobs.request_round(4, force=True)
+    advance(jobs, 4)
+    assert jobs.state(4).running()
+
+
+def test_a_mistyped_version_ends_no_round(jobs, store, capsys):
+    running_round(jobs)
+    assert main(["4", "rollback", "r0009-abcdef"]) == 1
+    assert "no version r0009-abcdef" in capsys.readouterr().err
+    assert jobs.state(4).running() and not jobs.state(4).cancelled
+
+
+def test_going_back_does_not_break_into_a_look(jobs, store, monkeypatch, capsys):
+    monkeypatch.setattr(errand_work, "_LOOK_WAIT_S", 0.1)
+    running_round(jobs)
+    with jobs.state(4).locked("look", 1):
+        assert main(["4", "rollback", OLD]) == 1
+    assert "try again in a minute" in capsys.readouterr().err
+    assert jobs.state(4).running() and not jobs.state(4).cancelled
+    assert store.current() == CURRENT
+
+
+def test_without_redis_going_back_names_the_remedy(store, monkeypatch, capsys):
+    monkeypatch.setenv("QUORUM_REDIS_URL", "redis://127.0.0.1:9/0")
+    assert main(["4", "rollback", OLD]) == 1
+    assert "QUORUM_REDIS_URL" in capsys.readouterr().err

@@ -100,6 +100,17 @@ def test_a_project_of_one_spot_is_trained_though_nothing_can_be_held_out():
     assert not spot.held_out.any() and spot.due({}, SETTINGS)
 
 
+def test_only_an_evaluation_slice_that_can_still_come_is_waited_for(fresh):
+    held_out = set(out(fresh))
+    training = [n for n in range(100) if n not in held_out][:4]
+
+    def with_skipped(skipped):
+        return look([task(n, n in training, skipped=n in skipped) for n in range(100)])
+
+    assert not with_skipped(held_out - {min(held_out)}).due({}, SETTINGS)
+    assert with_skipped(held_out).due({}, SETTINGS)
+
+
 def test_a_changed_and_a_deleted_label_count_as_new_ones_do(fresh):
     training = [n for n in range(100) if n not in out(fresh)]
 

@@ -4,7 +4,7 @@ import pytest
 from redis import Redis
 from rq.job import Job
 
-from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, errand_work
+from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, errand_work, work
 from ml_backend.jobs.work import advance_all_job, reconcile_job
 
 
@@ -28,6 +28,59 @@ def test_going_back_is_asked_for_and_done_by_a_worker(jobs, project, store, work
     assert store.current() == project.served == older
     assert jobs.errands.waiting(1) == {}
     assert store.figures("rollback") == {"state": "done", "version": older}
+
+
+def test_a_look_that_falls_into_going_back_does_not_undo_it(
+    jobs, project, store, work_off, monkeypatch
+):
+    monkeypatch.setattr(work, "_LOOK_WAIT_S", 0.1)
+    older, _ = two_versions(jobs, project, store, work_off)
+    project.annotate([6, 7, 8])  # enough for a round, as the version that is left sees it
+    serve, looks = project.serve_order_of, []
+
+    def look_in_between(project_id, version):
+        if version == older and not looks:
+            jobs.request_look(project_id)
+            looks.append(work.look_job(project_id))
+        serve(project_id, version)
+
+    monkeypatch.setattr(project, "serve_order_of", look_in_between)
+    jobs.errands.request_rollback(1, older)
+    work_off()
+    assert looks == ["busy"]
+    assert store.current() == project.served == older
+
+
+def test_going_back_waits_for_a_long_look_and_counts_that_as_no_failure(
+    jobs, project, store, work_off, monkeypatch
+):
+    monkeypatch.setattr(errand_work, "_LOOK_WAIT_S", 0.1)
+    older, newer = two_versions(jobs, project, store, work_off)
+    jobs.request_round(1, force=True)
+    work_off(QUICK)
+    jobs.errands.request_rollback(1, older)
+    with jobs.state(1).locked("look", 1):
+        work_off(HEAVY, most=1)
+    assert jobs.errands.waiting(1)["rollback"]["attempts"] == 0
+    assert jobs.state(1).running() and not jobs.state(1).cancelled
+    assert store.current() == newer and store.figures("rollback") == {}
+    advance_all_job()
+    work_off()
+    assert store.current() == project.served == older
+
+
+def test_a_version_that_cannot_be_gone_back_to_ends_no_round(
+    jobs, project, settings, store, work_off
+):
+    older, _ = two_versions(jobs, project, store, work_off)
+    next(settings.store_root.rglob(f"versions/{older}/member-0*")).write_bytes(b"{")
+    jobs.request_round(1, force=True)
+    work_off(QUICK)
+    for version in ("r0099-abcdef", older):
+        jobs.errands.request_rollback(1, version)
+        work_off(HEAVY, most=1)
+        assert store.figures("rollback")["state"] == "failed"
+        assert jobs.state(1).running() and not jobs.state(1).cancelled
 
 
 def test_what_fails_says_why_and_frees_its_slot(jobs, project, store, work_off):

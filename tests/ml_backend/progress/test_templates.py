@@ -282,6 +282,16 @@ def test_the_top_says_what_is_wrong_or_that_all_is_well(app: Flask) -> None:
     assert "All is well" in Page(project(app, well)).text
 
 
+@pytest.mark.parametrize("evaluation, waits", [(0, True), (1, False)])
+def test_a_round_is_said_to_wait_for_a_held_out_label(
+    app: Flask, evaluation: int, waits: bool
+) -> None:
+    panels = under_way()
+    panels["now"]["counts"].update(held_out=20, evaluation=evaluation)
+    text = Page(project(app, panels)).text
+    assert ("The next round waits for the first such label" in text) == waits
+
+
 def test_pictures_are_lazy_and_say_what_they_show(app: Flask) -> None:
     pictures = [a for a in Page(project(app, under_way())).all("img") if "pictures" in str(a)]
     assert [(p["src"], p["loading"], p["alt"]) for p in pictures] == [

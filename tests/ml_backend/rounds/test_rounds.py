@@ -1,11 +1,21 @@
 """Rounds step by step, with a project in memory in Label Studio's place."""
 
+import sys
 from dataclasses import replace
 
 import pytest
 
 from ml_backend.pool import held_back
-from ml_backend.rounds import Context, RoundError, begin, look, next_steps, run_round, run_step
+from ml_backend.rounds import (
+    Context,
+    RoundError,
+    begin,
+    gathered_of,
+    look,
+    next_steps,
+    run_round,
+    run_step,
+)
 from ml_backend.rounds.rollback import roll_back
 from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError, number_of
@@ -91,6 +101,21 @@ def test_a_project_of_which_nothing_can_be_held_out_learns_without_figures(setti
     project = Project(slices(held_out=0))
     store.keep_sides(sides(project))
     run_round(settings, project, 1)
+    project.annotate([0, 1, 2])
+    assert look(context(settings, project)).due
+    outcome = run_round(settings, project, 1)
+    assert (outcome["did"], outcome["labelled"], outcome["evaluated_on"]) == ("trained", 3, 0)
+
+
+def test_held_out_slices_that_are_all_skipped_keep_no_round_waiting(settings, project, store):
+    class Skipped(Project):
+        def tasks(self, project_id):
+            for task in super().tasks(project_id):
+                skipped = int(task.id - 1 in self.data.test)
+                yield replace(task, skipped=skipped, is_labeled=task.is_labeled or bool(skipped))
+
+    project = Skipped()
+    assert run_round(settings, project, 1)["did"] == "ordered"
     project.annotate([0, 1, 2])
     assert look(context(settings, project)).due
     outcome = run_round(settings, project, 1)
@@ -350,6 +375,58 @@ def test_a_rollback_holds_until_labels_come(settings, project, store):
         roll_back(context(settings, project), "r0099-abcdef")
 
 
+def cleaned(project, version, kept=()):
+    """Remove a version's predictions, of all tasks but some."""
+    scores = project.scores(version)
+    for task_id in set(scores) - set(kept):
+        del scores[task_id]
+
+
+def test_predictions_of_labelled_slices_stand_for_none_that_are_lost(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = run_round(settings, project, 1)["version"]
+    first, *others = [task.id for task in project.tasks(1) if not task.is_labeled]
+    project.annotate([task_id - 1 for task_id in others[:3]])
+    cleaned(project, version, kept=others)
+    look(context(settings, project))
+    assert first in project.scores(version)
+
+
+def test_a_version_gone_back_to_orders_every_open_slice(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    older = run_round(settings, project, 1)["version"]
+    project.annotate([3, 4, 5, 6, 7, 8])
+    run_round(settings, project, 1)
+    labelled = [task.id for task in project.tasks(1) if task.is_labeled]
+    cleaned(project, older, kept=labelled)
+    roll_back(context(settings, project), older)
+    waiting = {task.id for task in project.tasks(1) if not task.is_labeled}
+    assert waiting and waiting <= set(project.scores(older))
+    assert {i + 1 for i in project.next_slices(99)} == waiting
+
+
+def test_what_nobody_is_served_is_missed_once_and_again_when_it_opens(
+    settings, project, store, monkeypatch
+):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = run_round(settings, project, 1)["version"]
+    project.annotate([3])
+    cleaned(project, version)
+    asked, predicted = [], project.predicted
+    monkeypatch.setattr(
+        project, "predicted", lambda *given: asked.append(given) or predicted(*given)
+    )
+    for _ in range(3):
+        look(context(settings, project))
+    assert len(asked) == 1 and 4 not in project.scores(version)
+    del project._annotated[4]
+    look(context(settings, project))
+    assert 4 in project.scores(version)
+
+
 @pytest.mark.parametrize("damaged", ["*", "member-0*"])
 def test_a_version_that_cannot_be_read_is_replaced(settings, project, store, damaged):
     project.shown.discard(11)
@@ -388,7 +465,16 @@ def test_held_out_slices_are_never_learnt_from_without_labels_either(settings, p
     evaluated(project)
     project.annotate([0, 1, 2])
     version = begin(context(replace(settings, semi_supervised=True), project))
-    from ml_backend.rounds import gathered_of
-
     unlabelled = gathered_of(store, version).values["unlabelled"]
     assert unlabelled and not {i - 1 for i in unlabelled} & set(project.data.test)
+
+
+def test_slices_without_labels_to_learn_from_are_of_all_patients(
+    settings, project, store, monkeypatch
+):
+    monkeypatch.setattr(sys.modules[begin.__module__], "_UNLABELLED", 3)
+    project.annotate([project.data.pool[0]])
+    version = begin(context(replace(settings, semi_supervised=True), project), force=True)
+    free = [index + 1 for index in project.data.pool[1:]]
+    unlabelled = gathered_of(store, version).values["unlabelled"]
+    assert len(unlabelled) == 3 and [unlabelled[0], unlabelled[-1]] == [free[0], free[-1]]
