@@ -15,6 +15,7 @@ from .connection import (
     is_disconnected,
     keep_disconnected,
 )
+from .disk_cache import DiskCache
 from .jobs import Jobs
 from .jobs.forgetting import forget_if_reached
 from .label_studio import SAMPLING, LabelStudio, LabelStudioDown, LabelStudioError
@@ -61,6 +62,7 @@ def disconnect_project(
         keep_disconnected(settings, project_id)
     done = Disconnected()
     done.forgotten = forget_if_reached(jobs, project_id)
+    DiskCache.of(settings).remove(f"projects/{project_id}")  # other machines tidy themselves
     try:
         remove_attached(label_studio, project_id, backend_urls, done)
         _restore_order(label_studio, project_id, known, done)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,12 +20,9 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .disk_cache import DiskCache
 from .label_studio import Annotation, Task
 from .masks import BrushConfig, LabelMap, MaskError, to_label_map
-from .store import StoreError
-from .store.folder import FolderObjects
-
-log = logging.getLogger(__name__)
 
 _FORMAT = 2
 Grey = npt.NDArray[np.uint8]
@@ -87,70 +83,43 @@ class Slice:
 
 
 class LabelCache:
-    """Labelled tasks of one project below a folder; files are this user's alone.
-
-    What cannot be kept, as on a full disk, is not: whoever asks reads it from Label Studio again.
-    """
+    """Labelled tasks of one project, in this machine's cache."""
 
     def __init__(self, folder: Path, server: str, project_id: int, limit_bytes: int) -> None:
-        """`server` is Label Studio's address: another one's task of that number is another."""
+        """`folder` and `limit_bytes` are the machine's, whatever else is kept there.
+
+        `server` is Label Studio's address: another one's task of that number is another.
+        """
         self._server = server
-        self._objects = FolderObjects(folder, durable=False)
+        self._cache = DiskCache(folder, limit_bytes)
         self._prefix = f"projects/{int(project_id)}/labels"
-        self._limit = limit_bytes
-        self._used: int | None = None
-        self._folder = folder
 
     def get(self, task: Task, config: BrushConfig) -> Slice | None:
         """A task as it was kept; None if it was not, or has changed since."""
-        if not self._limit:
-            return None
-        try:
-            content = self._objects.get(self._key(task.id))
-        except StoreError:
-            return None
+        content = self._cache.get(self._key(task.id))
         return _read(content, self._state(task, config)) if content else None
 
     def keep(self, task: Task, config: BrushConfig, found: Slice) -> None:
         """Keep a task, if there is room."""
-        if not self._limit:
-            return
-        content = _written(self._state(task, config), found)
-        if self._size() + len(content) > self._limit:
-            return
-        try:
-            self._objects.put(self._key(task.id), content)
-        except StoreError as error:
-            log.warning("labels are not kept for the next round: %s", error)
-            self._limit = 0
-        else:
-            self._used = self._size() + len(content)
+        if self._cache.keeps:
+            self._cache.put(self._key(task.id), _written(self._state(task, config), found))
 
     def forget_others(self, task_ids: Collection[int]) -> None:
         """Remove all tasks but these."""
-        kept = {self._key(task_id) for task_id in task_ids}
-        try:
-            for key in self._objects.keys(self._prefix):
-                if key not in kept:
-                    self._objects.remove(key)
-        except StoreError as error:
-            log.warning("kept labels cannot be removed: %s", error)
-        self._used = None
-
-    def _size(self) -> int:
-        if self._used is None:
-            below = self._folder / self._prefix
-            self._used = sum(path.stat().st_size for path in below.glob("*") if path.is_file())
-        return self._used
+        self._cache.keep_only(self._prefix, {_name(task_id) for task_id in task_ids})
 
     def _key(self, task_id: int) -> str:
-        return f"{self._prefix}/{int(task_id)}.safetensors"
+        return f"{self._prefix}/{_name(task_id)}"
 
     def _state(self, task: Task, config: BrushConfig) -> str:
         """What must be the same for a kept slice to be the task's own."""
         named = [config.from_name, config.to_name, list(config.labels), sorted(config.other_labels)]
         shown = [_FORMAT, self._server, task.changed, task.data.get(config.image_key), named]
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+
+
+def _name(task_id: int) -> str:
+    return f"{int(task_id)}.safetensors"
 
 
 def _written(state: str, found: Slice) -> bytes:

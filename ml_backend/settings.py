@@ -138,7 +138,9 @@ class Settings:
         False, "QUORUM_SEMI_SUPERVISED", "learn also from what the committee agrees on, unlabelled"
     )
     bootstrap_over: str = _setting(
-        "slices", "QUORUM_BOOTSTRAP_OVER", "what members resample: slices or patients"
+        "slices",
+        "QUORUM_BOOTSTRAP_OVER",
+        "what members resample: slices, patients or none (all learn from every label)",
     )
     device: str = _setting("auto", "QUORUM_DEVICE", "auto, cpu, cuda or cuda:N")
     seed: int = _setting(0, "QUORUM_SEED", "seed of resampling and initial weights")
@@ -198,7 +200,7 @@ class Settings:
     cache_mib: int = _setting(
         4096,
         "QUORUM_CACHE_MIB",
-        "labelled slices kept decoded on this machine, so rounds read new labels only; 0: none",
+        "MiB of labels and pictures that a machine keeps, of all projects together; 0: none",
     )
     heartbeat_s: float = _setting(
         10.0, "QUORUM_HEARTBEAT_S", "a worker silent for three of these has died: its step moves on"
@@ -217,6 +219,7 @@ class Settings:
         require(0 < self.held_out_fraction < 1, "held_out_fraction", "between 0 and 1")
         require(self.evaluation_slices >= 1, "evaluation_slices", "at least 1")
         require(self.slab_mm > 0, "slab_mm", "above 0 mm")
+        require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")
         require(self.push_chunk >= 1, "push_chunk", "at least 1")
         require(self.push_pause_s >= 0, "push_pause_s", "0 s or more")
         require(self.keep_versions >= 0, "keep_versions", "0 or more")
@@ -256,7 +259,9 @@ class Settings:
         require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
         require(self.start in ("scratch", "encoder"), "start", "scratch or encoder")
         require(
-            self.bootstrap_over in ("slices", "patients"), "bootstrap_over", "slices or patients"
+            self.bootstrap_over in ("slices", "patients", "none"),
+            "bootstrap_over",
+            "slices, patients or none",
         )
         require(self.consensus in ("majority", "staple"), "consensus", "majority or staple")
         require(0 <= self.target_mean_iou < 1, "target_mean_iou", "0, or between 0 and 1")

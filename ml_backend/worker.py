@@ -23,6 +23,7 @@ from rq import SimpleWorker, Worker
 from . import logs
 from .fingerprint import CODE, SPLIT, fingerprint, split_fingerprint
 from .jobs import HEAVY, QUICK, Jobs, JobsError
+from .jobs.tidying import tidy
 from .jobs.work import advance_all_job, reconcile_job
 from .settings import Settings, SettingsError
 from .store import StoreError
@@ -81,8 +82,12 @@ def main() -> int:
 
 
 class _Discreet(Worker):
-    """A worker that keeps no error's words in Redis: they may quote what was being read."""
+    """A worker that keeps no error's words in Redis: they may quote what was being read.
 
+    It tidies its machine at its start and every ten minutes, but not during a job.
+    """
+
+    settings: Settings
     split = ""  # the fingerprint of the split key: ./quorum check compares
 
     def register_birth(self) -> None:
@@ -94,6 +99,10 @@ class _Discreet(Worker):
     def told(self) -> dict[str, str]:
         """What it tells of itself, by field."""
         return {CODE: fingerprint(), SPLIT: self.split}
+
+    def run_maintenance_tasks(self) -> None:
+        super().run_maintenance_tasks()
+        tidy(self.settings)
 
     def handle_job_failure(
         self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = ""
@@ -110,7 +119,6 @@ class RoundWorker(_Discreet):
     """A worker whose job's process does not outlive it: a step must not be done twice at once."""
 
     device = "cpu"  # shown on the page
-    settings: Settings
 
     def told(self) -> dict[str, str]:
         return {**super().told(), "device": self.device}
@@ -169,6 +177,7 @@ def _attend(settings: Settings) -> None:
             log.warning("the attendant waits: %s", error)
             time.sleep(1)
     attendant = _Attendant([QUICK], connection=_blocking(settings))
+    attendant.settings = settings
     attendant.split = split_fingerprint(settings.split_key)
     attendant.work(logging_level="WARNING")
 

@@ -42,6 +42,8 @@ _LIMITS = {
     "memory_bytes": "bytes of memory of one worker, beyond what its libraries take",
     "seconds": "seconds that one object may take, and besides",
     "seconds_per_megabyte": "seconds for each megabyte of it",
+    "seconds_per_megapixel": "seconds more for each million pixels (at least one, in each frame) "
+    "that come out of their codec",
 }
 
 

@@ -20,10 +20,8 @@ _ATTEMPTS = 50  # each loses to another process that removes the folder in the s
 class FolderObjects:
     """Objects below a local folder, readable by this user only (0700, 0600)."""
 
-    def __init__(self, root: Path, durable: bool = True) -> None:
-        """Without `durable` what was written last may be lost or damaged by a power cut."""
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._durable = durable
 
     @property
     def where(self) -> str:
@@ -42,8 +40,7 @@ class FolderObjects:
         """Replace a file at once and whole. Raises StoreError."""
         with self._reaching(key, "written"), self._written(key, content) as temporary:
             os.replace(temporary, self._root / key)
-            if self._durable:
-                _sync_folder(temporary.parent)
+            _sync_folder(temporary.parent)
 
     def put_new(self, key: str, content: bytes) -> bool:
         """Make a file unless it is there. Raises StoreError."""
@@ -115,8 +112,7 @@ class FolderObjects:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
                 stream.flush()
-                if self._durable:
-                    os.fsync(stream.fileno())
+                os.fsync(stream.fileno())
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from ml_backend.gathering import gather
 from ml_backend.label_cache import LabelCache
 from ml_backend.label_studio import Annotation, Task
 from ml_backend.masks import BrushConfig, encode_rle
+from ml_backend.picture_cache import PictureCache
 
 from .projects import png
 
@@ -133,6 +134,30 @@ def test_the_cache_is_private_and_no_larger_than_allowed(tmp_path):
     assert 1 <= len(files) < 5 and sum(f.stat().st_size for f in files) <= 2500
     assert all(f.stat().st_mode & 0o077 == 0 for f in files)
     assert gathered(server, small)[0].task_ids == [1, 2, 3, 4, 5]
+
+
+def test_the_limit_is_that_of_all_projects_and_their_pictures_together(tmp_path):
+    for project_id in (1, 2, 3):
+        gathered(Server(), LabelCache(tmp_path / "cache", "http://ls", project_id, 2500))
+        pictures = PictureCache(tmp_path / "cache", "http://ls", project_id, 2500)
+        for task_id in range(1, 6):
+            pictures.keep(task_id, "/data/upload/1/0300b9c5-slice.png", bytes(100))
+    files = [path for path in (tmp_path / "cache").rglob("*.*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 2500
+    # Labels are found again, whatever was kept since.
+    server = Server()
+    gathered(server, LabelCache(tmp_path / "cache", "http://ls", 1, 2500))
+    assert len(server.read_annotations) < 5
+
+
+def test_pictures_leave_room_for_labels(tmp_path):
+    pictures = PictureCache(tmp_path / "cache", "http://ls", 1, 10_000)
+    for task_id in range(1, 200):
+        pictures.keep(task_id, "/data/upload/1/0300b9c5-slice.png", bytes(100))
+    server, cache = Server(2), LabelCache(tmp_path / "cache", "http://ls", 1, 10_000)
+    gathered(server, cache)
+    gathered(server, cache)
+    assert server.read_annotations == []
 
 
 def test_without_room_nothing_is_written(tmp_path):

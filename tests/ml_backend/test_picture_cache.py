@@ -19,7 +19,7 @@ def cache(tmp_path):
 
 
 def kept_files(tmp_path):
-    return sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    return sorted(path.name for path in tmp_path.rglob("*") if path.suffix == ".picture")
 
 
 def test_a_picture_is_found_again_by_another_process(cache, tmp_path):
@@ -73,11 +73,13 @@ def test_a_damaged_picture_counts_as_not_there(cache, tmp_path):
         assert cache.get(7, ADDRESS) is None
 
 
-def test_no_more_is_kept_than_allowed(tmp_path):
-    cache = PictureCache(tmp_path, SERVER, 1, 1000)
-    for number in range(1, 9):
-        cache.keep(number, ADDRESS, bytes(300))
-    assert len(kept_files(tmp_path)) == 2
+def test_no_more_is_kept_than_allowed_of_all_projects_together(tmp_path):
+    for project_id in (1, 2, 3):
+        cache = PictureCache(tmp_path, SERVER, project_id, 1000)
+        for number in range(1, 9):
+            cache.keep(number, ADDRESS, bytes(300))
+    assert len(kept_files(tmp_path)) == 2  # a quarter is left to labels
+    assert PictureCache(tmp_path, SERVER, 1, 1000).get(1, ADDRESS) is not None
     assert PictureCache(tmp_path, SERVER, 1, 0).get(1, ADDRESS) is None
 
 

@@ -9,9 +9,11 @@ from redis import Redis
 from rq import Queue, Worker
 
 from launcher import CLONE
+from ml_backend.connection import Connection, keep_connection, keep_disconnected
 from ml_backend.jobs import HEAVY, Jobs
+from ml_backend.picture_cache import PictureCache
 from ml_backend.settings import Settings
-from ml_backend.worker import _Attendant
+from ml_backend.worker import RoundWorker, _Attendant
 
 
 def run(environment, log, *arguments):
@@ -93,13 +95,28 @@ def test_a_worker_takes_steps_and_leaves_no_process_behind(redis_url, tmp_path):
     assert device == b"cpu"
 
 
-def test_redis_keeps_of_an_error_the_place_and_none_of_its_words(redis_url):
+def test_a_worker_tidies_its_machine(redis_url, tmp_path):
+    settings = Settings(data_dir=tmp_path, redis_url=redis_url)
+    Redis.from_url(redis_url).flushall()
+    for project_id in (1, 2):
+        keep_connection(settings, project_id, Connection("http://backend.example"))
+        PictureCache.of(settings, project_id).keep(7, "/data/upload/1/0300b9c5-s.png", b"png")
+    keep_disconnected(settings, 1)
+    worker = RoundWorker(["canaries"], connection=Redis.from_url(redis_url))
+    worker.settings = settings
+    worker.work(burst=True, logging_level="CRITICAL")
+    assert [path.name for path in (tmp_path / "cache" / "projects").iterdir()] == ["2"]
+
+
+def test_redis_keeps_of_an_error_the_place_and_none_of_its_words(redis_url, tmp_path):
     connection = Redis.from_url(redis_url)
     connection.flushall()
     job = Queue("canaries", connection=connection).enqueue(
         "tests.ml_backend.test_worker.fail_with", "PATIENT^CANARY"
     )
-    _Attendant(["canaries"], connection=connection).work(burst=True, logging_level="CRITICAL")
+    attendant = _Attendant(["canaries"], connection=connection)
+    attendant.settings = Settings(data_dir=tmp_path, redis_url=redis_url)
+    attendant.work(burst=True, logging_level="CRITICAL")
     kept = job.latest_result().exc_string
     assert "ValueError" in kept and "test_worker.py" in kept and "CANARY" not in kept
     results = [connection.dump(key) for key in connection.keys("*result*")]
