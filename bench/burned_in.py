@@ -37,7 +37,7 @@ from bench.drawn_lines import SIZES_PX, STYLES, Line, Rendered, write_lines
 from demo import brain
 from importer.burned_in import Box, care_for, clean
 from importer.burned_in.text import cheap_boxes, ocr_boxes, text_boxes
-from importer.decode import frames, to_rgb
+from importer.decode import frames
 from importer.render import render
 
 Detector = Callable[[Rendered], tuple[Box, ...]]
@@ -145,7 +145,7 @@ def ultrasound(folder: Path | None) -> Iterator[tuple[str, Rendered, Dataset]]:
             with zipfile.ZipFile(path) as archive:
                 content = archive.read(f"{path.stem}.dcm")
         dataset = dcmread(io.BytesIO(content))
-        yield path.stem, render(to_rgb(next(iter(frames(dataset))), dataset), dataset), dataset
+        yield path.stem, render(next(iter(frames(dataset))), dataset), dataset
 
 
 def _projection() -> Dataset:

@@ -17,8 +17,8 @@ from .objects import Outcome
 from .pseudonyms import pseudonym
 from .recipe import BurnedIn, Recipe
 from .report import ImportReport, Problem
-from .sources import SourceObject, iter_objects
-from .vault import Vault, vault_of
+from .sources import LeftOut, SourceObject, iter_objects
+from .vault import Vault, in_use, vault_of
 from .workers import outcomes
 
 __all__ = ["BurnedIn", "ImportReport", "Limits", "import_dicom", "import_objects", "release"]
@@ -57,36 +57,43 @@ def import_dicom(
     Python's usual ``if __name__ == "__main__":``.
 
     Objects imported before are recognised and left as they are; an import that was cut short goes
-    on where it stopped. Whatever is wrong with an object is reported, and the rest goes on.
+    on where it stopped. De-identified copies in a folder, and what lies in the folders that this
+    import writes to, are left out. Whatever is wrong with an object is reported, and the rest
+    goes on.
     Raises KeyFileError, VaultError, TasksError, ValueError for a setting, OutOfSpace if the disk
     is full, or OSError if `out` cannot be written.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     limits = limits or Limits.from_environment()
-    recipe = Recipe(
-        key=key if isinstance(key, bytes) else load_or_make_key(Path(key)),
-        images=Path(out) / "images",
-        windows=tuple(windows),
-        image_format=image_format,
-        frame_step=frame_step,
-        square_pixels=square_pixels,
-        burned_in=BurnedIn(burned_in),
-        accept=frozenset(modality.upper() for modality in accept),
-        copies=Path(dicom_out) if dicom_out is not None else None,
-        quarantine=Path(quarantine) if quarantine is not None else None,
-        dry_run=dry_run,
-        limits=limits,
-    )
+    copies, held = (Path(f) if f is not None else None for f in (dicom_out, quarantine))
     if vault is None and not isinstance(key, bytes):
         vault = vault_of(Path(key))
-    return import_objects(
-        iter_objects([Path(source) for source in listed], limits),
-        Path(out),
-        recipe,
-        Path(vault) if vault is not None else None,
-        workers=workers,
-        progress=progress,
-    )
+    safe = Path(vault) if vault is not None else None
+    # A dry run keeps nothing in the vault.
+    with in_use(safe) if safe is not None and not dry_run else contextlib.nullcontext():
+        recipe = Recipe(
+            key=key if isinstance(key, bytes) else load_or_make_key(Path(key)),
+            images=Path(out) / "images",
+            windows=tuple(windows),
+            image_format=image_format,
+            frame_step=frame_step,
+            square_pixels=square_pixels,
+            burned_in=BurnedIn(burned_in),
+            accept=frozenset(modality.upper() for modality in accept),
+            copies=copies,
+            quarantine=held,
+            dry_run=dry_run,
+            limits=limits,
+        )
+        left_out = LeftOut([folder for folder in (Path(out), copies, held) if folder is not None])
+        return import_objects(
+            iter_objects([Path(source) for source in listed], limits, left_out),
+            Path(out),
+            recipe,
+            safe,
+            workers=workers,
+            progress=progress,
+        )
 
 
 def import_objects(

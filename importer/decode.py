@@ -21,7 +21,7 @@ from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.pixels import convert_color_space, iter_pixels
+from pydicom.pixels import iter_pixels, pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -32,6 +32,8 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
 )
 
+from .colour import decoded
+from .deadline import earn
 from .explicit_vr import quick_read
 from .functional_groups import attribute
 from .limits import Limits
@@ -125,24 +127,13 @@ def frames(dataset: Dataset, limits: Limits | None = None) -> Iterator[Pixels]:
     if count > limits.frames or rows * columns > limits.frame_pixels or bits > 64:
         raise DecodeError("too-large")
     plain = _plain_frame(dataset, syntax, rows, columns) if bits == 16 and count == 1 else None
-    if plain is not None:
-        yield plain
-        return
-    codec = _codec(syntax)
     produced = 0
     try:
-        source = (
-            (
-                _own(codec, frame, dataset)
-                for frame in generate_frames(dataset.PixelData, number_of_frames=count)
-            )
-            if codec
-            else iter_pixels(dataset)
-        )
-        for pixels in source:
+        for pixels in _each(dataset, syntax, count) if plain is None else [plain]:
             if pixels.shape[:2] != (rows, columns):
                 raise DecodeError("damaged-pixels")
             produced += 1
+            earn(limits.frame_s(rows * columns))
             yield pixels
     except (DecodeError, GeneratorExit):
         raise
@@ -150,6 +141,20 @@ def frames(dataset: Dataset, limits: Limits | None = None) -> Iterator[Pixels]:
         raise DecodeError("damaged-pixels") from None
     if produced != count:
         raise DecodeError("damaged-pixels")
+
+
+def _each(dataset: Dataset, syntax: UID, count: int) -> Iterator[Pixels]:
+    """The frames as imagecodecs or pydicom decodes them, grey or RGB."""
+    codec = _codec(syntax)
+    if codec:
+        for encoded in generate_frames(dataset.PixelData, number_of_frames=count):
+            yield _own(codec, encoded, dataset)
+    elif attribute(dataset, "PhotometricInterpretation") == "YBR_FULL_422":
+        # iter_pixels() takes the second frame to be as long as the first became.
+        for index in range(count):
+            yield pixel_array(dataset, index=index)
+    else:
+        yield from iter_pixels(dataset)
 
 
 def _plain_frame(dataset: Dataset, syntax: UID, rows: int, columns: int) -> Pixels | None:
@@ -196,8 +201,7 @@ def _codec(syntax: UID) -> Any:
 
 def _own(codec: Any, encoded: bytes, dataset: Dataset) -> Pixels:
     """Decode a frame with imagecodecs: signedness and colour stay ours."""
-    # A DICOM frame is padded to even length; imagecodecs turns YBR into RGB for JPEG by itself.
-    pixels = np.asarray(codec(encoded))
+    pixels = decoded(codec, encoded, str(attribute(dataset, "PhotometricInterpretation") or ""))
     if pixels.ndim == 2:
         stored = int(dataset.BitsStored)
         unsigned = pixels.astype(np.uint32) & np.uint32((1 << stored) - 1)
@@ -205,16 +209,4 @@ def _own(codec: Any, encoded: bytes, dataset: Dataset) -> Pixels:
             sign = 1 << (stored - 1)
             return ((unsigned.astype(np.int64) ^ sign) - sign).astype(np.int32)
         return unsigned.astype(np.uint16 if stored <= 16 else np.uint32)
-    return pixels
-
-
-def to_rgb(pixels: Pixels, dataset: Dataset) -> Pixels:
-    """A colour frame as RGB, whatever it was stored as; grey frames are returned as they are."""
-    if pixels.ndim != 3:
-        return pixels
-    interpretation = str(dataset.get("PhotometricInterpretation", ""))
-    if interpretation.startswith("YBR_FULL") and not _codec(
-        UID(dataset.file_meta.TransferSyntaxUID)
-    ):
-        return convert_color_space(pixels, interpretation, "RGB")
     return pixels

@@ -15,11 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-_JOURNAL = ".import.jsonl"
+_JOURNAL, _LOCK = ".import.jsonl", ".import.lock"
+# In the first line: where the slices are sent is noted (destination.py), so no note means nowhere.
+_NOTES_DESTINATION = "notes_destination"
 
 
 class TasksError(RuntimeError):
     """The output folder cannot be used; the message names the file and the remedy."""
+
+
+class FolderInUse(TasksError):
+    """Another import is at work in the output folder: see wait_until_free()."""
 
 
 class Journal:
@@ -34,11 +40,11 @@ class Journal:
         self._places: dict[str, list[tuple[float | None, int, int]]] = {}  # by series
         self._origins: dict[str, float] = {}
         (out / "images").mkdir(parents=True, exist_ok=True)
-        self._lock = (out / ".import.lock").open("w")
+        self._lock = (out / _LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise TasksError(f"another import into {out} is running: wait for it") from None
+            raise FolderInUse(f"another import into {out} is running: wait for it") from None
         for left in (out / "images").glob(".*.part"):  # of workers that were killed
             left.unlink(missing_ok=True)
         length = self._read(recipe)
@@ -50,7 +56,7 @@ class Journal:
                 raise TasksError(
                     f"{out / 'tasks.json'} is not of this importer: move it away and import again"
                 )
-            self._append({"recipe": dict(recipe)})
+            self._append({"recipe": dict(recipe), _NOTES_DESTINATION: True})
 
     def _read(self, recipe: Mapping[str, Any]) -> int:
         """Index the journal; the length of its complete lines in bytes."""
@@ -145,6 +151,21 @@ class Journal:
                     if entry["position"] is not None and origin is not None:
                         data["slice_position_mm"] = round(entry["position"] - origin, 3)
                     yield {"data": data}
+
+
+def wait_until_free(out: Path) -> None:
+    """Return when no import is at work in an output folder. Raises OSError."""
+    with (out / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def notes_destination(out: Path) -> bool:
+    """Whether a folder's first import was of a release that notes where its slices are sent."""
+    try:
+        with (out / _JOURNAL).open("rb") as stream:
+            return bool(json.loads(stream.readline()).get(_NOTES_DESTINATION))
+    except (FileNotFoundError, ValueError, AttributeError):
+        return False
 
 
 def _as_list(tasks: Iterable[dict[str, Any]]) -> Iterator[bytes]:

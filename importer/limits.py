@@ -28,10 +28,15 @@ class Limits:
     memory_bytes: int = 4 * 2**30  # of one worker, beyond what its libraries take
     seconds: float = 120.0  # of one object, at most this and
     seconds_per_megabyte: float = 2.0
+    seconds_per_megapixel: float = 10.0  # that was decoded; read for text it takes about 1
 
     def timeout_s(self, size_bytes: int) -> float:
         """How long an object of some size may take before its worker is killed."""
         return self.seconds + self.seconds_per_megabyte * size_bytes / 2**20
+
+    def frame_s(self, pixels: int) -> float:
+        """How much longer it may take for each frame that is decoded; small ones count as 1 Mpx."""
+        return self.seconds_per_megapixel * max(1.0, pixels / 1e6)
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Limits:

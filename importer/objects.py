@@ -11,30 +11,30 @@ import hashlib
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID_dictionary
 
 from . import quarantine
-from .burned_in import Box, Care, Verdict, blacken, care_for, clean
-from .copies import CopyError, rebuild
-from .decode import DecodeError, Pixels, frames, parse, quiet, to_rgb
+from .burned_in import Care, Verdict, hidden_views, read_frame
+from .copies import CopyError, obstacle, rebuild
+from .decode import DecodeError, frames, parse, quiet
 from .deidentify import allowed_attributes, dropped_keywords, identifiers, position_along_normal_mm
 from .functional_groups import attribute
-from .image_files import encode
 from .journal import write_atomically
+from .judging import PIXELS, judge, release_for, verdict_for
 from .pseudonyms import pseudonym
-from .recipe import BurnedIn, Recipe
-from .render import Rendered, render, square
+from .recipe import Recipe
+from .render import Rendered, render
+from .staging import Staged
 
 # How many frames of a held object a person is shown.
 _PICTURES = 6
-
-# Series of which this worker has had a slice read by OCR, and those that showed text.
-_sampled: set[str] = set()
-_suspicious: set[str] = set()
+# What an object takes in memory before it is copied: the file, its stream and its data set.
+_TIMES_THE_FILE = 3
 
 
 class OutOfSpace(Exception):
@@ -110,12 +110,8 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     dataset = parse(content, recipe.limits, whole=whole)
     if dataset is None or attribute(dataset, "DirectoryRecordSequence"):
         return Outcome("not-dicom")
-    if not any(k in dataset for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        # The standard's own name of the class; one it does not know is not echoed.
-        name = getattr(dataset.SOPClassUID, "name", "")
-        return Outcome(
-            "without-pixels", name if name and name[0].isalpha() else "unknown SOP class"
-        )
+    if not any(keyword in dataset for keyword in PIXELS):
+        return Outcome("without-pixels", _class_name(dataset))
     try:
         data = allowed_attributes(dataset, recipe.key)
     except ValueError:
@@ -125,43 +121,41 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     if recipe.dry_run:
         outcome.dropped = dropped_keywords(dataset)
     copy = recipe.copies / f"{data['instance']}.dcm" if recipe.copies else None
-    if _all_there(slices, copy, recipe):
+    if copy is not None:
+        free = recipe.limits.memory_bytes - _TIMES_THE_FILE * len(content)
+        outcome.copy_problem = obstacle(dataset, free)
+        copy = None if outcome.copy_problem else copy
+    if not released and _all_there(slices, copy, recipe):
         return outcome
-    verdict = _verdict(dataset, recipe, released)
+    release = release_for(dataset, data["instance"], recipe, released)
+    verdict = verdict_for(dataset, recipe, release)
     if verdict is not None and verdict.care is Care.HOLD:
         return _hold(content, dataset, data, verdict.reason, recipe)
-    stored: list[Pixels] = []
-    wanted = {entry.data["frame"]: entry for entry in slices}
-    boxes: tuple[Box, ...] = recipe.black_out
-    for frame, pixels in enumerate(frames(dataset, recipe.limits)):
-        if frame not in wanted and copy is None:
-            continue
-        colour = to_rgb(pixels, dataset)
-        shown = [render(colour, dataset, frame, window) for window in recipe.windows]
-        reason = ""
-        if verdict is not None:
-            shown, boxes, reason = _cleaned(shown, boxes, dataset, data, verdict, recipe)
-        elif boxes:
-            shown = [blacken(image, boxes) for image in shown]
-        if reason and not released:
-            # One doubtful frame holds the whole object.
-            for file in (file for entry in slices for file in _files(entry, recipe)):
-                file.unlink(missing_ok=True)
-            return _hold(content, dataset, data, reason, recipe)
-        outcome.redacted += bool(boxes)
-        if copy is not None:
-            stored.append(blacken(colour, boxes, _darkest(colour, dataset)) if boxes else colour)
-        if frame in wanted and not recipe.dry_run:
-            _write_images(wanted[frame], shown, dataset, frame, recipe)
+    files = {entry.data["frame"]: _files(entry, recipe) for entry in slices}
+    copying = copy is not None
+    with Staged() as images:
+        made = judge(dataset, data, files, images, verdict, release, recipe, copying=copying)
+        if made.doubt and release is None:  # one doubtful frame holds the whole object
+            return _hold(content, dataset, data, made.doubt, recipe)
+        if released and release is not None and recipe.quarantine and not recipe.dry_run:
+            noted = replace(release, boxes=made.boxes)
+            quarantine.note_release(recipe.quarantine, data["instance"], noted)
+        images.keep()
+    outcome.redacted = made.redacted
     if copy is not None and not recipe.dry_run:
         try:
-            # A scanner's slice has had OCR on samples only: that is no claim of clean pixels.
-            checked = verdict is not None and verdict.care is not Care.SCAN
-            write_atomically(copy, rebuild(dataset, stored, recipe.key, cleaned=checked))
+            write_atomically(copy, rebuild(dataset, made.stored, recipe.key, cleaned=made.clear))
             outcome.copied = 1
         except CopyError as error:
             outcome.copy_problem = error.reason
     return outcome
+
+
+def _class_name(dataset: Dataset) -> str:
+    """The standard's own name of the class; what it does not know is not echoed."""
+    uid = dataset.SOPClassUID
+    entry = UID_dictionary.get(uid) if isinstance(uid, str) else None
+    return entry[0] if entry else "unknown SOP class"
 
 
 def _slices(dataset: Dataset, data: dict[str, Any], recipe: Recipe) -> list[Slice]:
@@ -192,66 +186,6 @@ def _all_there(slices: Sequence[Slice], copy: Path | None, recipe: Recipe) -> bo
     return all(file.exists() for entry in slices for file in _files(entry, recipe))
 
 
-def _verdict(dataset: Dataset, recipe: Recipe, released: str) -> Verdict | None:
-    """How the pixels must be looked at; None if they need not be."""
-    if recipe.burned_in is BurnedIn.OFF or released == "original":
-        return None
-    verdict = care_for(dataset)
-    vouched = str(attribute(dataset, "Modality") or "").strip().upper() in recipe.accept
-    if verdict.care is Care.HOLD and (released or vouched):
-        return Verdict(Care.READ, verdict.reason)
-    return verdict
-
-
-def _cleaned(
-    shown: list[Rendered],
-    before: tuple[Box, ...],
-    dataset: Dataset,
-    data: dict[str, Any],
-    verdict: Verdict,
-    recipe: Recipe,
-) -> tuple[list[Rendered], tuple[Box, ...], str]:
-    """A frame's windows with text blacked out, the boxes, and why a person must look, if so.
-
-    What one window hides, white on white, another shows: each is read, and what is found in one is
-    blacked out in all.
-    """
-    series = data["series"]
-    # The first of each series; a keyed draw of the rest: the same slices at every import, and none
-    # that can be foreseen.
-    sample = (
-        series not in _sampled
-        or series in _suspicious
-        or int(data["instance"][:8], 16) % recipe.ocr_every == 0
-    )
-    _sampled.add(series)
-    read = [clean(image, dataset, verdict, sample=sample, before=before) for image in shown]
-    boxes = tuple(dict.fromkeys(box for cleaned in read for box in cleaned.boxes))
-    if boxes and verdict.care is Care.SCAN:
-        _suspicious.add(series)
-    doubts = [cleaned.doubt for cleaned in read if cleaned.doubt]
-    if not doubts and boxes and recipe.burned_in is BurnedIn.QUARANTINE:
-        doubts = ["shows-text"]
-    if len(read) == 1:
-        return [read[0].image], boxes, doubts[0] if doubts else ""
-    return [blacken(image, boxes) for image in shown], boxes, doubts[0] if doubts else ""
-
-
-def _darkest(pixels: Pixels, dataset: Dataset) -> int:
-    """The stored value that is shown as black."""
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        return int(pixels.max())
-    return 0 if pixels.ndim == 3 else int(pixels.min())
-
-
-def _write_images(
-    entry: Slice, shown: Sequence[Rendered], dataset: Dataset, frame: int, recipe: Recipe
-) -> None:
-    for image, file in zip(shown, _files(entry, recipe), strict=True):
-        upright = square(image, dataset, frame) if recipe.square_pixels else image
-        write_atomically(file, encode(upright, recipe.image_format))
-
-
 def _hold(
     content: bytes, dataset: Dataset, data: dict[str, Any], reason: str, recipe: Recipe
 ) -> Outcome:
@@ -259,11 +193,14 @@ def _hold(
     if recipe.quarantine is not None and not recipe.dry_run:
         count = int(attribute(dataset, "NumberOfFrames") or 1)
         shown = set(range(0, count, max(1, -(-count // _PICTURES))))
-        pictures = []
+        pictures: list[tuple[Rendered, Rendered]] = []
         for frame, pixels in enumerate(frames(dataset, recipe.limits)):
             if frame in shown:
-                before = render(to_rgb(pixels, dataset), dataset, frame, recipe.windows[0])
+                before = [render(pixels, dataset, frame, recipe.windows[0])]
+                if recipe.copies is not None:  # a person must see what the copy would tell
+                    before += hidden_views(pixels, before[0])
                 verdict = Verdict(Care.READ, reason)
-                pictures.append((before, clean(before, dataset, verdict, sample=True).image))
+                read = read_frame(before, (), dataset, verdict, (), sample=True)
+                pictures += zip(before, read.shown, strict=True)
         quarantine.hold(recipe.quarantine, data["instance"], content, reason, pictures)
     return Outcome("held", reason, identities=identifiers(dataset, data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from .deidentify import MODALITIES
@@ -12,6 +13,11 @@ from .keys import load_or_make_key
 from .limits import Limits
 from .recipe import BurnedIn, Recipe
 from .windows import HEADER, NAMES, asked_for
+
+
+def parser_of(command: str, run: Callable[..., int]) -> argparse.ArgumentParser:
+    """A command's parser, described by what its function says of itself."""
+    return argparse.ArgumentParser(prog=f"quorum {command}", description=run.__doc__)
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:

@@ -2,6 +2,7 @@
 
 ``FOLDER/INSTANCE/{object.dcm, entry.json, 0-before.png, 0-after.png, …}`` and ``index.html``, the
 contact sheet. The folder stays in the hospital, readable by its owner alone: the objects are whole.
+``FOLDER/INSTANCE.released.json`` is what a person decided: it holds at every later import.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import json
 import re
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
+from .burned_in import Box
 from .image_files import to_png
 from .journal import write_atomically
 from .render import Rendered
@@ -33,6 +36,18 @@ class Held:
     instance: str
     reason: str
     path: Path  # the object itself
+
+
+@dataclass(frozen=True)
+class Release:
+    """How a person has let an object go."""
+
+    how: str
+    """"redacted" or "original"."""
+    boxes: tuple[Box, ...]
+    """Blacked out on every frame: what the person drew, and what was found at the release."""
+    pixels: str
+    """The digest of the pixels that the person saw: other pixels are judged anew."""
 
 
 def hold(
@@ -73,6 +88,28 @@ def remove(folder: Path, instances: Collection[str]) -> None:
     for instance in instances:
         if _NAME.fullmatch(instance):
             shutil.rmtree(folder / instance, ignore_errors=True)
+
+
+def note_release(folder: Path, instance: str, release: Release) -> None:
+    """Keep a person's decision in the place of an earlier one. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_atomically(_note(folder, instance), json.dumps(asdict(release)).encode())
+
+
+def release_of(folder: Path, instance: str) -> Release | None:
+    """How a person has let an object go; None if nobody has, or if the note is damaged."""
+    try:
+        noted = json.loads(_note(folder, instance).read_bytes())
+        boxes = [tuple(int(edge) for edge in box) for box in noted["boxes"]]
+        if noted["how"] not in ("redacted", "original") or any(len(box) != 4 for box in boxes):
+            return None
+        return Release(noted["how"], tuple(cast("list[Box]", boxes)), str(noted["pixels"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(folder: Path, instance: str) -> Path:
+    return folder / f"{instance}.released.json"
 
 
 def write_contact_sheet(folder: Path) -> Path | None:

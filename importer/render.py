@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+from pydicom.pixels import apply_color_lut
 
 from .functional_groups import attribute, frame_value
-from .windows import AUTO, HEADER, Window, apply, automatic, choose
+from .windows import AUTO, HEADER, Window, apply, automatic, choose, lookup_table
 
 Pixels = npt.NDArray[Any]
 Rendered = npt.NDArray[np.uint8]
@@ -45,7 +45,7 @@ def render(pixels: Pixels, dataset: Dataset, frame: int = 0, window: str = HEADE
     padding = _padding_range(dataset)
     has_lut = bool(
         attribute(dataset, "ModalityLUTSequence")
-        or (chosen is None and window != AUTO and attribute(dataset, "VOILUTSequence"))
+        or (chosen is None and window != AUTO and frame_value(dataset, "VOILUTSequence", frame))
     )
     if has_lut or pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 2:
         return _by_values(pixels, dataset, frame, chosen, window, invert, padding)
@@ -198,16 +198,22 @@ def _by_values(
     outside = None
     if padding is not None:
         outside = (pixels >= padding[0]) & (pixels <= padding[1])
-    if dataset.get("ModalityLUTSequence"):
-        values = np.asarray(apply_modality_lut(pixels, dataset), dtype=np.float64)
+    signed = pixels.dtype.kind != "u"
+    modality = attribute(dataset, "ModalityLUTSequence")
+    if modality:
+        table = lookup_table(modality, signed=signed)
+        if table is None:
+            raise ValueError("the modality LUT makes no sense")
+        values, signed = table.applied(pixels).astype(np.float64), False
     else:
         slope, intercept = _rescale(dataset, frame)
         values = pixels.astype(np.float64) * slope + intercept
+        signed = signed or slope < 0 or intercept < 0
     values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    if window is None and name != AUTO and dataset.get("VOILUTSequence"):
-        mapped = apply_voi_lut(values.astype(pixels.dtype), dataset, prefer_lut=True)
-        values = np.asarray(mapped, dtype=np.float64)
-        window = Window(float(values.min()), float(values.max()))
+    if window is None and name != AUTO:
+        table = lookup_table(frame_value(dataset, "VOILUTSequence", frame), signed=signed)
+        if table is not None:
+            values, window = table.applied(values).astype(np.float64), table.window
     if window is None:
         window = automatic(values if outside is None else values[~outside])
     image = apply(values, window)

@@ -23,6 +23,8 @@ REMEDIES = {
     "no-such-file": "there is no such file or folder: check the path",
     "missing-identifier": "an object without SOPInstanceUID cannot be told from another",
 }
+# A copy that needs no raised limit has no remedy: its reason is the object's own.
+_COPY_REMEDIES = {"too-large": ": raise QUORUM_IMPORT_MEMORY_BYTES"}
 _LOOK = "a person must look at it for burned-in text: see the contact sheet, then ./quorum release"
 
 
@@ -83,7 +85,10 @@ class ImportReport:
             lines.append(f"{self.redacted} slices with text blacked out")
         if self.copies:
             lines.append(f"{self.copies} de-identified DICOM copies")
-        lines += [f"{n} without a copy ({why})" for why, n in self.without_copy.most_common()]
+        lines += [
+            f"{n} without a copy ({why}){_COPY_REMEDIES.get(why, '')}"
+            for why, n in self.without_copy.most_common()
+        ]
         if self.not_dicom:
             lines.append(f"{self.not_dicom} files are not DICOM")
         lines += [f"{n} without pixels: {name}" for name, n in self.without_pixels.most_common()]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from .destination import Destination, note_first
+
 if TYPE_CHECKING:
     from ml_backend.label_studio import LabelStudio
 
@@ -41,7 +43,8 @@ def send(
     The images are uploaded; or, with `document_root`, served by Label Studio as local files below
     it; or, with `object_store` (an fsspec address such as ``s3://bucket/folder``), written there
     for Label Studio to read as cloud storage. Slices that the project has already are left out,
-    and tasks follow each chunk of images: what is cut short goes on where it stopped.
+    and tasks follow each chunk of images: what is cut short goes on where it stopped. The project
+    is noted in `out` if it is the first.
     Raises LabelStudioError, StorageError, and ValueError if `out` is not below `document_root`.
     """
     there = set(label_studio.task_values(project_id, "slice"))
@@ -52,6 +55,7 @@ def send(
         chunk, address = _UPLOAD_CHUNK, _stored(out, object_store)
     else:
         chunk, address = _UPLOAD_CHUNK, _uploaded(out, label_studio, project_id)
+    note_first(out, Destination.at(label_studio.url, project_id))
     sent = 0
     with tqdm(desc="send", unit="slice", disable=not progress) as bar:
         while part := list(islice(waiting, chunk)):

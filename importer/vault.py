@@ -3,12 +3,14 @@
 Each line is a Fernet token (AES-128-CBC with HMAC-SHA256, encrypted then authenticated) of a batch
 of entries; its key is derived from the hospital's by HKDF (RFC 5869), so that whoever holds the
 vault alone learns nothing. Lines are appended as an import goes; one that a crash cut short is
-passed over.
+passed over. Imports lock it together; a rotation, which replaces the key and the file, alone.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import zlib
@@ -33,6 +35,39 @@ def vault_of(key_file: Path) -> Path:
     return key_file.with_name(f"{key_file.stem}.vault")
 
 
+@contextlib.contextmanager
+def in_use(vault: Path) -> Iterator[None]:
+    """From before the key is read until the last entry is kept; waits for a rotation to end."""
+    with _locked(vault, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def alone(vault: Path) -> Iterator[None]:
+    """While the key is replaced. Raises VaultError if an import is at work with it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(vault, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise VaultError(
+                "./quorum import, release or receive is running with this key, and would go on "
+                "under the old one: let it end, or stop it (Ctrl-C; started again, it goes on), "
+                "then rotate the key"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _locked(vault: Path, how: int) -> Iterator[None]:
+    vault.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(vault.with_name(f"{vault.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
+
+
 class Vault:
     """A vault file under a hospital's key; made when the first entries are kept."""
 
@@ -55,6 +90,13 @@ class Vault:
         if not self._waiting:
             return
         packed = zlib.compress(json.dumps(self._waiting, default=str).encode())
+        self._append([self._fernet.encrypt(packed)])
+        self._kept.update(self._waiting)
+        self._waiting.clear()
+
+    def _append(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "rb+") as stream:
             size = stream.seek(0, os.SEEK_END)
@@ -62,11 +104,9 @@ class Vault:
             if size:
                 stream.seek(size - 1)
                 torn = b"" if stream.read(1) == b"\n" else b"\n"
-            stream.write(torn + self._fernet.encrypt(packed) + b"\n")
+            stream.write(torn + b"".join(line + b"\n" for line in lines))
             stream.flush()
             os.fsync(stream.fileno())
-        self._kept.update(self._waiting)
-        self._waiting.clear()
 
     def load(self) -> None:
         """Know what is kept already, so that it is not written again. Raises VaultError."""
@@ -77,39 +117,58 @@ class Vault:
 
         Raises VaultError if the key is another than the one it was written with.
         """
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return
+        lines = self._lines()
         readable = 0
         for line in lines:
-            try:
-                batch = json.loads(zlib.decompress(self._fernet.decrypt(line)))
-            except (InvalidToken, ValueError, zlib.error):
-                continue
-            readable += 1
-            yield from batch.items()
+            batch = self._opened(line)
+            if batch is not None:
+                readable += 1
+                yield from batch.items()
         if lines and not readable:
             raise VaultError(
                 f"{self._path} was not written with this key: give the key file that lies beside "
                 "it in your backup"
             )
 
+    def _lines(self) -> list[bytes]:
+        try:
+            return self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _opened(self, line: bytes) -> dict[str, Entry] | None:
+        """A line's entries, None if it is torn or of another key."""
+        try:
+            batch: dict[str, Entry] = json.loads(zlib.decompress(self._fernet.decrypt(line)))
+        except (InvalidToken, ValueError, zlib.error):
+            return None
+        return batch
+
     def reveal(self, pseudonyms: Collection[str]) -> dict[str, Entry]:
         """What some pseudonyms stand for; unknown ones are left out. Raises VaultError."""
         wanted = set(pseudonyms)
         return {pseudonym: entry for pseudonym, entry in self.entries() if pseudonym in wanted}
 
-    def rewrite(self, key: bytes) -> None:
-        """Encrypt the vault anew under another key, replacing the file at once."""
+    def rewrite(self, key: bytes) -> int:
+        """Encrypt the vault anew under another key, replacing the file at once.
+
+        Lines that this key does not open are kept as they are: how many. Raises OSError.
+        """
         other = Vault(self._path.with_name(f".{self._path.name}.part"), key)
         other._path.unlink(missing_ok=True)
-        for pseudonym, entry in self.entries():
-            other.keep(pseudonym, entry)
+        closed = []
+        for line in self._lines():
+            batch = self._opened(line)
+            if batch is None:
+                closed.append(line)
+            for pseudonym, entry in (batch or {}).items():
+                other.keep(pseudonym, entry)
         other.flush()
+        other._append(closed)
         if other._path.exists():
             os.replace(other._path, self._path)
         self._fernet = other._fernet
+        return len(closed)
 
 
 def _derived(key: bytes) -> bytes:

@@ -37,6 +37,50 @@ class Window:
     function: str = "LINEAR"  # or "SIGMOID"
 
 
+@dataclass(frozen=True)
+class LookupTable:
+    """A modality or VOI LUT: values from `first` on to entries; beyond its ends, the end ones."""
+
+    first: int
+    entries: npt.NDArray[np.uint16]
+    bits: int
+
+    def applied(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+        """Values of any shape, rounded and looked up, uint16 of the same shape."""
+        places = np.rint(values).astype(np.int64) - self.first
+        found: npt.NDArray[np.uint16] = self.entries[np.clip(places, 0, len(self.entries) - 1)]
+        return found
+
+    @property
+    def window(self) -> Window:
+        """What the entries can be, whatever they are: slices of one series share it."""
+        return Window(0.0, 2.0**self.bits - 1)
+
+
+def lookup_table(sequence: Any, *, signed: bool) -> LookupTable | None:
+    """A LUT sequence's first table (PS3.3 C.11.1.1.1, C.11.2.1.1); None if it makes no sense.
+
+    signed: whether what is looked up can be below 0, which implicit VR does not say.
+    """
+    try:
+        item = sequence[0]
+        count, first, bits = (int(number) for number in item.LUTDescriptor)
+        data, order = item.LUTData, ">" if item.original_encoding[1] is False else "<"
+    except Exception:  # missing, or of a wrong kind: pydicom's errors quote values
+        return None
+    count = count % 2**16 or 2**16  # unsigned, whatever it was read as
+    if isinstance(data, bytes):
+        width = 1 if bits == 8 and len(data) < 2 * count else 2
+        entries = np.frombuffer(data[: len(data) // width * width], f"{order}u{width}")
+    else:
+        entries = np.atleast_1d(np.asarray(data))
+    if not 8 <= bits <= 16 or len(entries) < count or entries.dtype.kind not in "iu":
+        return None
+    if signed and first >= 2**15:
+        first -= 2**16
+    return LookupTable(first, entries[:count].astype(np.uint16), bits)
+
+
 def choose(name: str, dataset: Dataset, frame: int = 0) -> Window | None:
     """A window by name; None if the values themselves must decide (see automatic()).
 

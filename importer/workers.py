@@ -2,7 +2,7 @@
 
 Codecs fed with corrupt frames abort, loop and take memory without end, and Python cannot stop them
 from within: each object has a time limit after which its worker is killed and replaced, and each
-worker a memory limit.
+worker a memory limit. The kernel keeps both.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import Future
 from pathlib import Path
 
 import cv2
 from pebble import ProcessExpired, ProcessPool
 
+from .deadline import at_most
 from .objects import Outcome, process
 from .recipe import Recipe
 from .sources import SourceObject
@@ -54,22 +55,17 @@ def outcomes(
     )
 
     def scheduled(batch: Batch) -> Future[list[Outcome]]:
-        size = sum(source.size_bytes for source in batch)
-        # A batch has the time of one object of its size: if that does not do, each gets its own.
+        objects = [(s.content, s.path, s.problem, s.size_bytes) for s in batch]
         future: Future[list[Outcome]] = pool.schedule(
-            process_batch,
-            args=[[(s.content, s.path, s.problem) for s in batch], recipe, released],
-            timeout=recipe.limits.timeout_s(size),
+            process_batch, args=[objects, recipe, released]
         )
         return future
 
     def finished(batch: Batch, future: Future[list[Outcome]]) -> list[Outcome]:
         try:
             return future.result()
-        except TimeoutError:
-            reason = "too-slow"
-        except ProcessExpired:
-            reason = "decoder-crashed"
+        except ProcessExpired as end:
+            reason = "too-slow" if end.exitcode == -signal.SIGALRM else "decoder-crashed"
         if len(batch) == 1:
             return [Outcome("unreadable", reason)]
         return [outcome for one in batch for outcome in finished([one], scheduled([one]))]
@@ -96,17 +92,17 @@ def outcomes(
 
 
 def process_batch(
-    objects: Sequence[tuple[bytes | None, str, str | None]], recipe: Recipe, released: str
+    objects: Sequence[tuple[bytes | None, str, str | None, int]], recipe: Recipe, released: str
 ) -> list[Outcome]:
-    """In the worker: outcomes of (content, path, problem). Raises OutOfSpace."""
+    """In the worker: outcomes of (content, path, problem, size_bytes). Raises OutOfSpace."""
     found = []
-    for content, path, problem in objects:
+    for content, path, problem, size_bytes in objects:
+        if problem:
+            found.append(Outcome("unreadable", problem))
+            continue
         try:
-            found.append(
-                Outcome("unreadable", problem)
-                if problem
-                else process(content, path, recipe, released)
-            )
+            with at_most(recipe.limits.timeout_s(size_bytes)):
+                found.append(process(content, path, recipe, released))
         except MemoryError:
             found.append(Outcome("unreadable", "too-much-memory"))
     return found
@@ -135,6 +131,8 @@ def _prepare(memory_bytes: int) -> None:
     cv2.setNumThreads(1)  # a worker is a core's
     _keep_large_blocks()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends a worker whose time is over
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     logging.disable(logging.CRITICAL)  # libraries' log lines quote values, and codecs' messages
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)

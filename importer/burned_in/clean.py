@@ -37,11 +37,18 @@ class Cleaned:
     """(H, W) or (H, W, 3), as given but for what was blacked out."""
     boxes: tuple[Box, ...]
     """What was blacked out, in pixels; they may overlap."""
+    found: tuple[Box, ...]
+    """Of these what was seen, here or in an earlier frame; the rest is known from the header."""
     doubt: str | None
     """Reason code if a person must look: the verdict's for HOLD, or "no-ocr", "text-remains",
     "text-in-the-picture", "declared-text-not-found", "ultrasound-regions-invalid" and its like."""
     read: bool
     """Whether the text detector looked at it."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it was read and no text is known to be left; whatever else is doubtful."""
+        return self.read and self.doubt in (None, "text-in-the-picture")
 
 
 def clean(
@@ -56,7 +63,8 @@ def clean(
 
     SCAN runs the cheap filter, and the text detector if that alarms or for a `sample`; all others
     run both, after the device's banner and what lies outside an ultrasound's regions are black.
-    What was found in an earlier frame (`before`) is blacked out unread, which saves a reading.
+    What was found in an earlier frame (`before`, its `found`) is blacked out unread, which saves a
+    reading.
     Raises ValueError for another shape or type.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
@@ -65,10 +73,10 @@ def clean(
         alarms = cheap_boxes(image)
         if not (alarms or before):
             if not sample:
-                return Cleaned(image, (), None, False)
+                return Cleaned(image, (), (), None, False)
             with contextlib.suppress(OcrMissingError):  # held below
                 if not ocr_boxes(image, scales=_GLANCE):
-                    return Cleaned(image, (), None, True)
+                    return Cleaned(image, (), (), None, True)
     height, width = image.shape[:2]
     known: tuple[Box, ...] = ()
     doubt: str | None = verdict.reason if verdict.care is Care.HOLD else None
@@ -103,7 +111,8 @@ def clean(
         doubt = "text-in-the-picture"
     if doubt is None and not (known or found) and declares_text(dataset):
         doubt = "declared-text-not-found"
-    return Cleaned(work, (*known, *dict.fromkeys(found)), doubt, read)
+    seen_here = tuple(dict.fromkeys(found))
+    return Cleaned(work, (*known, *seen_here), seen_here, doubt, read)
 
 
 def _confirmed(image: NDArray[np.uint8]) -> tuple[Box, ...]:

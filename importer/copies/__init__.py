@@ -11,6 +11,6 @@ Age, sex, size and weight go too: the profile has them removed, and no option he
 
 from .errors import CopyError
 from .links import date_shift_days, replaced_uid
-from .rebuild import rebuild
+from .rebuild import obstacle, rebuild
 
-__all__ = ["CopyError", "date_shift_days", "rebuild", "replaced_uid"]
+__all__ = ["CopyError", "date_shift_days", "obstacle", "rebuild", "replaced_uid"]

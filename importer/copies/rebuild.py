@@ -37,6 +37,24 @@ _FRAMES = 0x00280008
 _PER_FRAME = 0x52009230
 _PIXEL_PRESENTATION = 0x00089205
 _WINDOW = (0x00281050, 0x00281051)
+_SHAPE = (0x00280002, 0x00280010, 0x00280011, 0x00280100)  # samples, rows, columns, bits
+# The frames, their packed bytes and each further layer of the file around them, all at once.
+_TIMES_THE_PIXELS = 5
+
+
+def obstacle(dataset: Dataset, free_bytes: int) -> str:
+    """Why there can be no copy, by the header alone and before a frame is decoded; empty if none.
+
+    free_bytes: memory that the copy may take. The reason codes "sop-class-not-allowed" and
+    "too-large" are CopyError's.
+    """
+    with _quiet():
+        if _text(dataset, _SOP_CLASS) not in sop_classes():
+            return "sop-class-not-allowed"
+        samples, rows, columns, bits = (int(_text(dataset, tag, "US") or 0) for tag in _SHAPE)
+        frames = int(_text(dataset, _FRAMES, "IS") or 1)
+    pixel_bytes = frames * rows * columns * samples * bits // 8
+    return "too-large" if _TIMES_THE_PIXELS * pixel_bytes > free_bytes else ""
 
 
 def rebuild(

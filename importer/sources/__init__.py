@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .files import SourceObject, iter_objects
+from .files import LeftOut, SourceObject, iter_objects
 
-__all__ = ["SourceObject", "dicomweb_objects", "iter_objects"]
+__all__ = ["LeftOut", "SourceObject", "dicomweb_objects", "iter_objects"]
 
 
 def dicomweb_objects(

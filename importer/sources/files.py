@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,9 @@ from typing import IO
 from ..limits import Limits
 
 _ZIP_START = b"PK\x03\x04"
+_HEAD_BYTES = 1024  # the preamble and the few elements of a copy's file meta
+# ImplementationVersionName of the copies that --dicom-out makes (PS3.10 7.1).
+_OWN_COPY = re.compile(rb"\x02\x00\x13\x00SH..QUORUM_COPY_", re.DOTALL)
 
 # (path for the screen, content or None if it is to be read from the path, reason code of a problem,
 # size in bytes)
@@ -35,27 +39,48 @@ class SourceObject:
     problem: str | None = None  # reason code
 
 
-def iter_objects(sources: Sequence[Path], limits: Limits | None = None) -> Iterator[SourceObject]:
+class LeftOut:
+    """What imports have made, and what must not come in again under pseudonyms of pseudonyms.
+
+    The folders given, wherever they lie below a source, and de-identified copies found in folders.
+    A source that is named itself is taken, whatever it is.
+    """
+
+    def __init__(self, folders: Collection[Path] = ()) -> None:
+        self.copies = 0  # left out so far
+        self._folders = {folder.resolve() for folder in folders}
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder is one of those that are left out."""
+        return folder.resolve() in self._folders
+
+
+def iter_objects(
+    sources: Sequence[Path], limits: Limits | None = None, left_out: LeftOut | None = None
+) -> Iterator[SourceObject]:
     """All files of the sources in a stable order; links inside a folder are not followed.
 
     A DICOMDIR given by itself stands for the medium around it: its folder is walked, and the names
     it lists, which are foreign input, are not followed. A file that cannot be read, or an archive
     that is damaged or unfolds beyond the limits, is yielded with its problem, and the rest goes on.
+    Nothing is left out unless `left_out` says so; it counts.
     """
     limits = limits or Limits()
     number = 0
     for source in sources:
         if source.name.upper() == "DICOMDIR" and source.is_file():
             source = source.parent
-        for path, content, problem, size in _walk(source, limits):
+        for path, content, problem, size in _walk(source, limits, left_out):
             number += 1
             yield SourceObject(number, path, content, size, problem)
 
 
-def _walk(source: Path, limits: Limits) -> Iterator[_Found]:
+def _walk(source: Path, limits: Limits, left_out: LeftOut | None) -> Iterator[_Found]:
     if source.is_dir():
         for folder, folders, names in os.walk(source):
             folders.sort()
+            if left_out is not None:
+                folders[:] = [name for name in folders if not left_out.holds(Path(folder, name))]
             for name in sorted(names):
                 path = Path(folder, name)
                 try:
@@ -64,9 +89,9 @@ def _walk(source: Path, limits: Limits) -> Iterator[_Found]:
                     yield _problem(str(path), "cannot-be-read")
                     continue
                 if stat.S_ISREG(found.st_mode):
-                    yield from _file(path, found.st_size, limits)
+                    yield from _file(path, found.st_size, limits, left_out)
     elif source.is_file():
-        yield from _file(source, source.stat().st_size, limits)
+        yield from _file(source, source.stat().st_size, limits, None)
     else:
         yield _problem(str(source), "no-such-file")
 
@@ -75,12 +100,14 @@ def _problem(path: str, reason: str) -> _Found:
     return path, b"", reason, 0
 
 
-def _file(path: Path, size: int, limits: Limits) -> Iterator[_Found]:
+def _file(path: Path, size: int, limits: Limits, left_out: LeftOut | None) -> Iterator[_Found]:
     shown = str(path)
     try:
-        with path.open("rb", buffering=0) as stream:  # four bytes of most files, all of archives
-            is_archive = stream.read(len(_ZIP_START)) == _ZIP_START
-        if is_archive:
+        with path.open("rb", buffering=0) as stream:  # the head of most files, all of archives
+            head = stream.read(_HEAD_BYTES) or b""
+        if left_out is not None and head[128:132] == b"DICM" and _OWN_COPY.search(head, 132):
+            left_out.copies += 1
+        elif head.startswith(_ZIP_START):
             with path.open("rb") as buffered:
                 yield from _archive(buffered, shown, 1, limits)
         elif size > limits.object_bytes:

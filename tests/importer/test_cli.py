@@ -1,10 +1,16 @@
 """The importer's commands."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from importer.cli import main
+from importer.keys import load_or_make_key
+from importer.vault import in_use, vault_of
 
 from .files import CT, MR, bundled
 
@@ -65,3 +71,41 @@ def test_after_a_rotation_old_pseudonyms_are_still_revealed(tmp_path, places, ca
 def test_an_unknown_command_is_told(arguments, capsys):
     assert main(arguments) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_key_is_not_replaced_while_an_import_is_at_work_with_it(tmp_path, places, capsys):
+    run("import", CT, *places)
+    key = tmp_path / "importer.key"
+    before = load_or_make_key(key)
+    with in_use(vault_of(key)):  # as each import, release and receiver has it
+        assert run("rotate-key", *places[2:]) == 2
+        assert "let it end" in capsys.readouterr().err
+        assert run("import", MR, *places) == 0  # beside the other
+    assert load_or_make_key(key) == before
+    assert not (tmp_path / "importer.key.old").exists()
+    assert run("rotate-key", *places[2:]) == 0
+
+
+def test_copies_below_the_source_do_not_come_back_as_new_patients(tmp_path, places, capsys):
+    source = tmp_path / "study"
+    source.mkdir()
+    (source / "1").write_bytes(Path(CT).read_bytes())
+    copies = ["--dicom-out", source / "deid"]
+    for more in (copies, copies, []):  # and once more by somebody who wants no copies
+        assert run("import", source, *places, *more) == 0
+    assert "1 de-identified copies of earlier imports were left out" in capsys.readouterr().err
+    (task,) = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert task["data"]["modality"] == "CT"
+
+
+def test_a_path_that_is_no_text_is_shown_as_it_can_be(tmp_path, places):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "good.dcm").write_bytes(Path(CT).read_bytes())
+    latin_1 = folder / os.fsdecode(b"M\xdcLLER.dcm")
+    latin_1.write_bytes(b"\0" * 128 + b"DICMgarbage")
+    command = [sys.executable, "-m", "importer", "import", folder, *places, "--show-paths"]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, env=strict, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "1 slices imported" in done.stdout and r"M\udcdcLLER.dcm" in done.stdout

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    UltrasoundMultiFrameImageStorage,
+    VLPhotographicImageStorage,
+)
 
-from importer import import_dicom, release
+from importer import ImportReport, import_dicom, release
+from importer.limits import Limits
 from importer.objects import OutOfSpace, process
-from importer.recipe import Recipe
+from importer.quarantine import release_of
+from importer.recipe import BurnedIn, Recipe
 
+from .burned_in.drawing import covered, written
 from .files import CT, KEY, MR, bundled
 
 
@@ -81,9 +91,10 @@ def test_a_full_disk_stops_the_import_and_it_goes_on_later(tmp_path, monkeypatch
 
     recipe = Recipe(key=KEY, images=tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("importer.objects.write_atomically", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OutOfSpace):
             process(None, CT, recipe)
+    assert not list(tmp_path.iterdir())
     assert process(None, CT, recipe).kind == "slices"
 
 
@@ -96,3 +107,226 @@ def test_a_copy_is_made_beside_the_image_and_missing_ones_are_added_later(tmp_pa
     assert np.array_equal(original.pixel_array, copied.pixel_array)
     assert original.PatientID not in Path(copy).read_bytes().decode("latin-1")
     assert copied.PixelSpacing == original.PixelSpacing
+
+
+def image_file(path, pixels, **changes):
+    """A file of these pixels, (H, W), (N, H, W) or (H, W, 3) uint8 or uint16."""
+    dataset = dcmread(CT)
+    colour = pixels.shape[-1] == 3
+    dataset.SamplesPerPixel = 3 if colour else 1
+    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
+    if colour:
+        dataset.PlanarConfiguration = 0
+    if pixels.ndim == 3 and not colour:
+        dataset.NumberOfFrames = len(pixels)
+    dataset.Rows, dataset.Columns = pixels.shape[-2:] if not colour else pixels.shape[:2]
+    bits = 8 * pixels.dtype.itemsize
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit, dataset.PixelRepresentation = bits - 1, 0
+    dataset.RescaleIntercept = 0
+    del dataset.PixelPaddingValue
+    dataset.PixelData = pixels.tobytes()
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(path)
+    return path
+
+
+def projection(path, ink):
+    """A DX file with a line of text on its collimated border, below its window; and the line."""
+    letters, line = written(np.zeros((256, 320), np.uint8), "HOLM, Ana 1950", 8, 20, 20)
+    stored = np.tile(np.linspace(2000, 3600, 320).astype(np.uint16), (256, 1))
+    stored[:60] = 0
+    stored[letters > 127] = ink
+    window = {"WindowCenter": 2800, "WindowWidth": 1600}
+    sop_class = DigitalXRayImageStorageForPresentation
+    return image_file(path, stored, SOPClassUID=sop_class, Modality="DX", **window), line
+
+
+def only(folder):
+    (path,) = folder.glob("*.dcm")
+    return dcmread(path)
+
+
+def test_a_copy_holds_no_text_that_the_window_hides(tmp_path):
+    source, (row0, column0, row1, column1) = projection(tmp_path / "dx.dcm", 900)
+    plain = import_dicom(source, tmp_path / "plain", KEY)
+    assert (plain.imported, plain.redacted) == (1, 0)  # the picture does not show it
+    report = import_dicom(source, tmp_path / "out", KEY, dicom_out=tmp_path / "copies")
+    assert (report.copies, report.redacted) == (1, 1)
+    copy = only(tmp_path / "copies")
+    assert (dcmread(source).pixel_array[row0:row1, column0:column1] == 900).any()
+    assert not (copy.pixel_array[:60] == 900).any()
+    assert copy.BurnedInAnnotation == "NO"
+
+
+def test_a_copy_makes_no_claim_if_text_was_not_looked_for(tmp_path):
+    source, _ = projection(tmp_path / "dx.dcm", 900)
+    import_dicom(source, tmp_path / "out", KEY, dicom_out=tmp_path / "copies", burned_in="off")
+    copy = only(tmp_path / "copies")
+    assert "BurnedInAnnotation" not in copy
+    assert "113101" not in [code.CodeValue for code in copy.DeidentificationMethodCodeSequence]
+
+
+def test_a_held_object_is_shown_as_its_copy_would_tell_it(tmp_path):
+    source, line = projection(tmp_path / "dx.dcm", 900)
+    held = tmp_path / "quarantine"
+    options = {"quarantine": held, "burned_in": "quarantine"}
+    report = import_dicom(source, tmp_path / "out", KEY, dicom_out=tmp_path / "copies", **options)
+    assert [problem.reason for problem in report.quarantined] == ["shows-text"]
+    row0, column0, row1, column1 = line
+    parts = {
+        name: [np.asarray(Image.open(path)) for path in sorted(held.glob(f"*/*-{name}.png"))]
+        for name in ("before", "after")
+    }
+    shown = [np.ptp(image[row0:row1, column0:column1]) for image in parts["before"]]
+    left = [np.ptp(image[row0:row1, column0:column1]) for image in parts["after"]]
+    assert max(shown) > 60 and max(left) == 0
+
+
+def test_a_cine_ultrasound_whose_screen_is_mostly_outside_its_regions_comes_in(tmp_path):
+    frames = np.zeros((3, 256, 320), np.uint8)
+    frames[:, 40:230, 40:290] = np.random.default_rng(0).integers(60, 90, (190, 250))
+    region = Dataset()
+    region.RegionSpatialFormat = region.RegionDataType = 1
+    region.RegionLocationMinX0 = region.RegionLocationMinY0 = 40
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = 289, 229
+    source = image_file(
+        tmp_path / "us.dcm",
+        frames,
+        SOPClassUID=UltrasoundMultiFrameImageStorage,
+        Modality="US",
+        SequenceOfUltrasoundRegions=[region],
+    )
+    report = import_dicom(source, tmp_path / "out", KEY)
+    assert report.complete and report.imported == 3
+
+
+def test_a_doubtful_frame_leaves_no_picture_of_those_before_it(tmp_path):
+    frames = np.zeros((2, 256, 320), np.uint8)
+    frames[:, 60:, :] = 120
+    frames[1], _ = written(frames[1], "NOT FOR DIAGNOSIS", 120, 20, 28)
+    source = image_file(tmp_path / "sc.dcm", frames, Modality="OT")
+    out, held = tmp_path / "out", tmp_path / "quarantine"
+    report = import_dicom(source, out, KEY, quarantine=held)
+    assert [problem.reason for problem in report.quarantined] == ["text-in-the-picture"]
+    assert not list((out / "images").iterdir())
+
+
+def test_what_was_imported_keeps_its_pictures_when_it_is_held_later(tmp_path):
+    dataset = dcmread(CT)
+    dataset.Modality = "US"
+    dataset.save_as(tmp_path / "us.dcm")
+    out, more = tmp_path / "out", {"quarantine": tmp_path / "q", "dicom_out": tmp_path / "copies"}
+    (task,) = import_dicom(tmp_path / "us.dcm", out, KEY, accept=["US"]).tasks
+    again = import_dicom(tmp_path / "us.dcm", out, KEY, **more)
+    assert len(again.quarantined) == 1
+    assert image_of(out, task).any()
+
+
+def let_go(source, tmp_path, black_out=(), **how):
+    """Import a file that is held, and release it; the recipe's quarantine, and its instance."""
+    out, held = tmp_path / "out", tmp_path / "quarantine"
+    assert import_dicom(source, out, KEY, quarantine=held).quarantined
+    (place,) = [path for path in held.iterdir() if path.is_dir()]
+    recipe = Recipe(key=KEY, images=out / "images", quarantine=held, black_out=black_out)
+    assert release([place.name], out, recipe, **how).imported == 1
+    return held, place.name
+
+
+def test_what_a_person_let_go_stays_so_and_its_boxes_are_black_in_a_later_copy(tmp_path):
+    dataset = dcmread(CT)
+    dataset.Modality = "US"
+    dataset.save_as(tmp_path / "us.dcm")
+    held, instance = let_go(tmp_path / "us.dcm", tmp_path, black_out=((0, 0, 20, 30),))
+    (kept,) = (tmp_path / "out" / "images").iterdir()
+    before = kept.read_bytes()
+    options = {"quarantine": held, "dicom_out": tmp_path / "copies"}
+    for _ in range(2):
+        again = import_dicom(tmp_path / "us.dcm", tmp_path / "out", KEY, **options)
+        assert again.complete and (again.imported, again.already_there) == (0, 1)
+        assert kept.read_bytes() == before
+    copied = only(tmp_path / "copies").pixel_array
+    assert len(np.unique(copied[:20, :30])) == 1
+    assert np.array_equal(copied[20:], dataset.pixel_array[20:])
+    assert held.stat().st_mode & 0o77 == 0  # the note lies where the object lay
+    assert (0, 0, 20, 30) in release_of(held, instance).boxes
+
+
+def test_what_a_person_let_go_as_it_came_is_copied_as_it_came_without_a_claim(tmp_path):
+    source, _ = projection(tmp_path / "dx.dcm", 900)
+    dataset = dcmread(source)
+    dataset.RecognizableVisualFeatures = "YES"
+    dataset.save_as(source)
+    held, _ = let_go(source, tmp_path, as_original=True)
+    options = {"quarantine": held, "dicom_out": tmp_path / "copies"}
+    assert import_dicom(source, tmp_path / "out", KEY, **options).complete
+    copy = only(tmp_path / "copies")
+    assert np.array_equal(copy.pixel_array, dataset.pixel_array)
+    assert "BurnedInAnnotation" not in copy
+
+
+def test_what_was_found_at_the_release_is_black_at_later_imports(tmp_path):
+    image, line = written(np.zeros((256, 320), np.uint8), "HOLM, Ana 1950", 8, 20, 20)
+    image[60:] = 120
+    source = image_file(tmp_path / "us.dcm", image, Modality="US")
+    held, instance = let_go(source, tmp_path)
+    noted = release_of(held, instance)
+    assert noted.how == "redacted" and covered(line, noted.boxes) >= 0.9
+    # Whatever later imports look for, or not.
+    options = {"quarantine": held, "dicom_out": tmp_path / "copies", "burned_in": "off"}
+    import_dicom(source, tmp_path / "out", KEY, **options)
+    row0, column0, row1, column1 = line
+    assert (only(tmp_path / "copies").pixel_array[row0:row1, column0:column1] > 0).mean() < 0.02
+
+
+def test_a_released_object_of_a_class_without_copies_stays_released(tmp_path):
+    source = image_file(
+        tmp_path / "photo.dcm",
+        np.full((64, 64, 3), 90, np.uint8),
+        SOPClassUID=VLPhotographicImageStorage,
+        Modality="XC",
+        BurnedInAnnotation="YES",
+    )
+    held, _ = let_go(source, tmp_path)
+    options = {"quarantine": held, "dicom_out": tmp_path / "copies"}
+    again = import_dicom(source, tmp_path / "out", KEY, **options)
+    assert again.complete and again.already_there == 1
+    assert again.without_copy == {"sop-class-not-allowed": 1}
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 1
+
+
+def test_other_pixels_under_a_released_name_are_judged_anew(tmp_path):
+    dataset = dcmread(CT)
+    dataset.Modality = "US"
+    dataset.save_as(tmp_path / "us.dcm")
+    held, _ = let_go(tmp_path / "us.dcm", tmp_path)
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    dataset.save_as(tmp_path / "us.dcm")
+    options = {"quarantine": held, "dicom_out": tmp_path / "copies"}
+    assert import_dicom(tmp_path / "us.dcm", tmp_path / "out", KEY, **options).quarantined
+    assert not list((tmp_path / "copies").iterdir())
+
+
+def test_an_object_too_large_for_a_copy_comes_in_without_one(tmp_path):
+    frames = np.zeros((40, 256, 320), np.uint8)
+    source = image_file(tmp_path / "sc.dcm", frames, Modality="OT")
+    limits = Limits(memory_bytes=4 * len(frames.tobytes()))
+    recipe = Recipe(
+        key=KEY, images=tmp_path, copies=tmp_path, burned_in=BurnedIn.OFF, limits=limits
+    )
+    outcome = process(None, str(source), recipe)
+    assert (outcome.kind, len(outcome.slices), outcome.copied) == ("slices", 40, 0)
+    assert outcome.copy_problem == "too-large"
+    report = ImportReport(tmp_path, without_copy=Counter([outcome.copy_problem]))
+    assert "1 without a copy (too-large): raise QUORUM_IMPORT_MEMORY_BYTES" in report.summary()
+
+
+def test_a_class_that_the_standard_does_not_know_is_not_echoed(tmp_path):
+    dataset = dcmread(CT)
+    del dataset.PixelData
+    dataset.SOPClassUID = "KANARI^VOGEL"
+    dataset.save_as(tmp_path / "odd.dcm")
+    report = import_dicom(tmp_path / "odd.dcm", tmp_path / "out", KEY)
+    assert report.without_pixels == {"unknown SOP class": 1}
+    assert "KANARI" not in report.summary()

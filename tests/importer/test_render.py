@@ -116,6 +116,68 @@ def test_pixels_are_shown_square(keyword, value, shape):
     assert square(np.zeros((20, 30), np.uint8), dataset).shape == shape
 
 
+def _table(first, entries, bits, vr="SS"):
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, [len(entries) % 2**16, first, bits])
+    item.add_new("LUTData", "US", [int(entry) for entry in entries])
+    return item
+
+
+def _grey(**attributes):
+    dataset = Dataset()
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+RAMP = np.tile(np.arange(2048, dtype=np.uint16), (2, 1))
+
+
+@pytest.mark.parametrize("first", [-1024, 0, 500])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_a_voi_lut_is_looked_up_by_the_rescaled_values(first, dtype):
+    table = _table(first, np.linspace(0, 4095, 1024), 12)
+    dataset = _grey(RescaleSlope=1, RescaleIntercept=-1024, VOILUTSequence=[table])
+    image = render(RAMP.astype(dtype), dataset)
+    place = np.clip(RAMP.astype(int) - 1024 - first, 0, 1023)
+    assert np.abs(image - 255 * place / 1023).max() <= 1
+
+
+def test_a_voi_lut_shows_the_slices_of_a_series_alike():
+    dataset = _grey(VOILUTSequence=[_table(0, np.arange(4096), 12, "US")])
+    flat = np.full((4, 4), 1024, np.uint16)
+    assert (render(flat, dataset) == 64).all()
+    varied = flat.copy()
+    varied[0] = 4095
+    assert (render(varied, dataset)[1:] == 64).all()
+
+
+def test_a_voi_lut_of_one_frame_and_monochrome1_are_heeded():
+    group, voi = Dataset(), Dataset()
+    voi.VOILUTSequence = [_table(0, np.arange(4096), 12, "US")]
+    group.FrameVOILUTSequence = [voi]
+    dataset = _grey(PerFrameFunctionalGroupsSequence=[group])
+    assert (render(np.full((2, 2), 1024, np.uint16), dataset) == 64).all()
+    dataset.PhotometricInterpretation = "MONOCHROME1"
+    assert (render(np.full((2, 2), 1024, np.uint16), dataset) == 255 - 64).all()
+
+
+def test_a_modality_lut_comes_before_a_voi_lut():
+    modality = _table(0, np.arange(256) * 257, 16, "US")
+    voi = _table(0, np.arange(2**16), 16, "US")
+    dataset = _grey(ModalityLUTSequence=[modality], VOILUTSequence=[voi])
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(render(pixels, dataset), pixels)
+
+
+def test_a_voi_lut_that_makes_no_sense_is_passed_over():
+    short = _table(0, np.arange(100), 12, "US")
+    short.LUTDescriptor = [4096, 0, 12]
+    plain = render(RAMP, _grey())
+    assert np.array_equal(render(RAMP, _grey(VOILUTSequence=[short])), plain)
+
+
 WINDOWS = [
     ("40", "400"),
     ("-600", "1500"),

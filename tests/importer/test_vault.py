@@ -1,10 +1,11 @@
 """The encrypted way back."""
 
 import stat
+import threading
 
 import pytest
 
-from importer.vault import Vault, VaultError, vault_of
+from importer.vault import Vault, VaultError, alone, in_use, vault_of
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 
@@ -66,3 +67,39 @@ def test_under_a_new_key_the_vault_still_knows_all(tmp_path):
     assert len(dict(Vault(tmp_path / "v", OTHER).entries())) == 3
     with pytest.raises(VaultError):
         list(Vault(tmp_path / "v", KEY).entries())
+
+
+def test_lines_of_another_key_outlast_a_rotation(tmp_path):
+    """As an import wrote them that went on after its key was replaced."""
+    path = tmp_path / "v"
+    filled(path)
+    late = Vault(path, b"l" * 32)
+    late.keep("f" * 20, {"kind": "patient", "name": "late"})
+    late.flush()
+    for key, new in ((KEY, OTHER), (OTHER, KEY)):
+        assert Vault(path, key).rewrite(new) == 1
+    assert len(dict(Vault(path, KEY).entries())) == 3
+    assert Vault(path, b"l" * 32).reveal(["f" * 20]) == {
+        "f" * 20: {"kind": "patient", "name": "late"}
+    }
+
+
+def test_imports_share_the_vault_and_a_rotation_must_have_it_alone(tmp_path):
+    path = tmp_path / "new" / "v"
+    refused = pytest.raises(VaultError, match=r"import, release or receive .* let it end, or stop")
+    with in_use(path), in_use(path), refused, alone(path):
+        raise AssertionError("the key was replaced below an import")
+    order = []
+    with alone(path):
+        importing = threading.Thread(target=lambda: order.append(_entered(path)))
+        importing.start()
+        importing.join(0.1)
+        order.append("rotated")
+    importing.join()
+    assert order == ["rotated", "imports"]
+    assert stat.S_IMODE((tmp_path / "new" / "v.lock").stat().st_mode) == 0o600
+
+
+def _entered(path):
+    with in_use(path):
+        return "imports"

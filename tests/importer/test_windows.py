@@ -1,10 +1,14 @@
 """Windows by name."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from importer.windows import Window, apply, asked_for, automatic, choose
+from importer.windows import Window, apply, asked_for, automatic, choose, lookup_table
 
 
 def test_the_label_config_says_which_windows_are_wanted():
@@ -52,3 +56,53 @@ def test_a_window_of_width_one_is_a_threshold():
     dataset.WindowCenter, dataset.WindowWidth = "10", "1"
     shown = apply(np.array([0.0, 9.0, 10.0, 20.0]), choose("header", dataset))
     assert shown.tolist() == [0, 0, 255, 255]
+
+
+def _sequence(descriptor, data, vr="US"):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if min(descriptor) < 0 else "US", descriptor)
+    item.add_new("LUTData", vr, data)
+    return [item]
+
+
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian]
+)
+def test_a_table_is_read_alike_from_every_uncompressed_syntax(syntax):
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.PixelRepresentation = "1.2", "1.2.3", 0
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    words = np.arange(4096, dtype=f"{order}u2").tobytes()
+    dataset.VOILUTSequence = _sequence([4096, 2**16 - 1024, 12], words, "OW")
+    content = BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    content.seek(0)
+    table = lookup_table(dcmread(content).VOILUTSequence, signed=True)
+    assert (table.first, table.window) == (-1024, Window(0, 4095))
+    assert table.applied(np.array([-2000.0, -1024.0, 0.4, 9999.0])).tolist() == [0, 0, 1024, 4095]
+
+
+def test_a_table_of_bytes_and_one_of_all_values_are_read():
+    table = lookup_table(_sequence([256, 0, 8], bytes(range(256)), "OW"), signed=False)
+    assert table.entries.tolist() == list(range(256)) and table.window == Window(0, 255)
+    whole = lookup_table(_sequence([0, 0, 16], list(range(2**16))), signed=False)
+    assert whole.applied(np.array([65535])).tolist() == [65535]
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        None,
+        [],
+        [Dataset()],
+        _sequence([4, 0, 12], [1, 2, 3]),
+        _sequence([4, 0, 12], b"abcdefg", "OW"),
+        _sequence([4, 0, 0], [1, 2, 3, 4]),
+        _sequence([4, 0, 99], [1, 2, 3, 4]),
+        _sequence([4, 0], [1, 2, 3, 4]),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_none(sequence):
+    assert lookup_table(sequence, signed=False) is None

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 import importer.workers
+from importer.decode import frames
 from importer.limits import Limits, LimitsError
 from importer.objects import Outcome
 from importer.recipe import Recipe
@@ -29,6 +31,11 @@ def hostile(content, path, recipe, released):
         bytearray(8 * 2**30)
     elif kind == "talk":
         os.write(2, b"Smith^John")
+    elif kind in ("cine", "stuck"):
+        for _ in range(6):  # in all, longer than an object may take that decodes nothing
+            list(frames(dcmread(MR), recipe.limits))
+            time.sleep(0.25)
+        time.sleep(60 if kind == "stuck" else 0)
     return Outcome("slices")
 
 
@@ -64,6 +71,16 @@ def test_a_hanging_a_crashing_and_a_greedy_decoder_cost_their_object_alone(
     assert "Smith" not in "".join(capfd.readouterr())
 
 
+def test_frames_that_are_decoded_earn_time_and_a_hang_after_them_is_killed(recipe, monkeypatch):
+    monkeypatch.setattr(importer.workers, "process_batch", hostile_batch)
+    limits = replace(recipe.limits, seconds_per_megabyte=1e-6, seconds_per_megapixel=1.0)
+    patient = replace(recipe, limits=limits)
+    large = 2**25  # each goes to its worker alone
+    objects = [SourceObject(n, name, b"x", large) for n, name in enumerate(["cine", "stuck"])]
+    found = [(s.path, o.reason or o.kind) for s, o in outcomes(objects, patient, workers=2)]
+    assert found == [("cine", "slices"), ("stuck", "too-slow")]
+
+
 def test_results_come_in_the_order_of_the_objects(recipe):
     relaxed = replace(recipe, limits=Limits())
     objects = iter_objects([Path(CT), Path("/nowhere"), Path(MR)] * 3)
@@ -74,6 +91,8 @@ def test_results_come_in_the_order_of_the_objects(recipe):
 def test_limits_are_settings_that_are_checked():
     assert Limits.from_environment({"QUORUM_IMPORT_SECONDS": "5"}).seconds == 5
     assert Limits.from_environment({}).frames == 20_000
+    longer = Limits.from_environment({"QUORUM_IMPORT_SECONDS_PER_MEGAPIXEL": "20"})
+    assert (longer.frame_s(64 * 64), longer.frame_s(3_000_000)) == (20, 60)
     for value in ("0", "-1", "many"):
         with pytest.raises(LimitsError, match="QUORUM_IMPORT_FRAMES"):
             Limits.from_environment({"QUORUM_IMPORT_FRAMES": value})

@@ -9,7 +9,7 @@ from pydicom.data import get_testdata_file
 
 from importer.burned_in import Care, Verdict, blacken, care_for, clean, text_boxes
 from importer.burned_in import text as text_module
-from importer.decode import frames, to_rgb
+from importer.decode import frames
 from importer.render import render
 
 from .drawing import covered, plain, scanner, ultrasound, written
@@ -64,7 +64,7 @@ def test_ultrasound_keeps_only_its_regions_and_reads_what_it_keeps():
 
 def test_real_ultrasound_without_regions_is_cleaned_but_held():
     dataset = dcmread(get_testdata_file("examples_rgb_color.dcm", download=False))
-    image = render(to_rgb(next(iter(frames(dataset))), dataset), dataset)
+    image = render(next(iter(frames(dataset))), dataset)
     cleaned = clean(image, dataset, care_for(dataset), sample=False)
     assert cleaned.doubt == "ultrasound-without-regions"
     assert cleaned.boxes
@@ -111,7 +111,7 @@ def test_without_the_detector_reading_is_doubted_and_scanning_goes_on(monkeypatc
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     for verdict in (READ, SCAN):
         cleaned = clean(image, scanner(), verdict, sample=False)
-        assert (cleaned.doubt, cleaned.read) == ("no-ocr", False)
+        assert (cleaned.doubt, cleaned.read, cleaned.clear) == ("no-ocr", False, False)
         assert covered(line, cleaned.boxes) > 0.5
     assert clean(plain(CT), scanner(), SCAN, sample=True).doubt == "no-ocr"
     assert clean(plain(CT), scanner(), SCAN, sample=False).doubt is None
@@ -124,6 +124,17 @@ def test_what_an_earlier_frame_showed_is_blacked_out_unread():
     second = clean(image, scanner(), READ, sample=False, before=first.boxes)
     assert np.array_equal(second.image, first.image)
     assert second.boxes == first.boxes
+
+
+def test_what_lies_outside_the_regions_is_no_found_text_of_the_next_frame():
+    image = np.zeros((256, 320), np.uint8)  # 41 % outside, and no text anywhere
+    image[40:230, 40:290] = np.random.default_rng(0).integers(60, 90, (190, 250))
+    dataset = ultrasound((40, 40, 289, 229, 1))
+    first = clean(image, dataset, care_for(dataset), sample=False)
+    assert (first.found, first.doubt, first.clear) == ((), None, True)
+    assert covered((0, 0, 256, 40), first.boxes) == 1
+    second = clean(image, dataset, care_for(dataset), sample=False, before=first.found)
+    assert (second.doubt, second.boxes) == (None, first.boxes)
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 8, 4), (2, 8, 8, 3)])

@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from importer.copies import CopyError, rebuild
 from importer.copies.allowlist import sop_classes
-from importer.decode import DecodeError, frames, to_rgb
+from importer.decode import DecodeError, frames
 
 from . import specimens
 
@@ -54,7 +54,7 @@ def errors(dciodvfy, path):
 def test_a_copy_of_a_real_image_has_no_new_error(path, tmp_path, dciodvfy):
     source = dcmread(path)
     try:
-        pixels = [to_rgb(frame, source) for frame in frames(source)]
+        pixels = list(frames(source))
     except DecodeError:
         pytest.skip("the file's pixels are damaged on purpose")
     copy = tmp_path / "copy.dcm"

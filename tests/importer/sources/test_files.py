@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from importer import import_dicom
 from importer.limits import Limits
-from importer.sources import iter_objects
+from importer.sources import LeftOut, iter_objects
 
-from ..files import CT, MR
+from ..files import CT, KEY, MR
 
 
 def listed(*sources, limits=None):
@@ -81,3 +82,28 @@ def test_an_encrypted_or_damaged_archive_is_told_and_the_rest_goes_on(tmp_path):
     (tmp_path / "1.zip").write_bytes(b"PK\x03\x04" + b"\0" * 40)
     (tmp_path / "2").write_bytes(b"x")
     assert listed(tmp_path) == [("1.zip", "damaged-archive"), ("2", None)]
+
+
+def test_what_an_import_has_made_below_its_source_is_left_out(tmp_path):
+    source = tmp_path / "study"
+    for path in (source / "out" / "1.png", source / "a" / "deid" / "2.dcm", source / "a" / "3.dcm"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (tmp_path / "link").symlink_to(source)
+    left_out = LeftOut(
+        [tmp_path / "link" / "out", source / "a" / "deid", source, tmp_path / "none"]
+    )
+    found = [Path(o.path).name for o in iter_objects([source], left_out=left_out)]
+    assert found == ["3.dcm"]  # the source itself was named, and is walked
+
+
+@pytest.mark.parametrize("original", [CT, MR])
+def test_a_copy_in_a_folder_is_left_out_and_taken_if_it_is_named(tmp_path, original):
+    import_dicom(original, tmp_path / "out", KEY, dicom_out=tmp_path / "study")
+    (copy,) = (tmp_path / "study").iterdir()
+    (tmp_path / "study" / "original").write_bytes(Path(original).read_bytes())
+    left_out = LeftOut()
+    found = [Path(o.path).name for o in iter_objects([tmp_path / "study"], left_out=left_out)]
+    assert (found, left_out.copies) == (["original"], 1)
+    assert len(list(iter_objects([copy], left_out=left_out))) == 1
+    assert len(list(iter_objects([tmp_path / "study"]))) == 2  # a receiver leaves nothing out

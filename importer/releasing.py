@@ -1,0 +1,99 @@
+"""``./quorum release``: held objects that a person has looked at go, or never do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import quarantine as quarantined
+from . import release
+from .delivery import check_destination, count, finish, guarded, tell_destination
+from .journal import iter_tasks
+from .options import (
+    add_making_options,
+    add_sending_options,
+    box,
+    key_file,
+    out_folder,
+    parser_of,
+    quarantine_folder,
+    recipe_of,
+)
+from .vault import in_use, vault_of
+
+
+def release_command(argv: Sequence[str]) -> int:
+    """Import held objects that a person has looked at."""
+    parser = parser_of("release", release_command)
+    parser.add_argument("instance", nargs="*", help="as the contact sheet names them, or: all")
+    parser.add_argument(
+        "--as",
+        dest="as_what",
+        choices=["redacted", "original"],
+        default="redacted",
+        help="as the contact sheet shows them on the right (default), or on the left",
+    )
+    parser.add_argument(
+        "--black-out",
+        action="append",
+        default=[],
+        type=box,
+        metavar="TOP,LEFT,BOTTOM,RIGHT",
+        help="black out this box of pixels too",
+    )
+    parser.add_argument("--refuse", action="store_true", help="delete them: they never leave")
+    add_making_options(parser)
+    add_sending_options(parser)
+    arguments = parser.parse_args(argv)
+    return guarded("release", out_folder(arguments), lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    folder = quarantine_folder(arguments)
+    held = quarantined.held(folder)
+    waiting = [entry.instance for entry in held]
+    if not arguments.instance:
+        sheet = quarantined.write_contact_sheet(folder)
+        print(f"{len(waiting)} held{f': {sheet}' if sheet else ''}")
+        return 0
+    asked = waiting if arguments.instance == ["all"] else list(dict.fromkeys(arguments.instance))
+    if arguments.refuse:
+        _see_that_known(asked, waiting, folder)
+        quarantined.remove(folder, asked)
+        quarantined.write_contact_sheet(folder)
+        count(arguments, held, refused=True)
+        return 0
+    out, vault = out_folder(arguments), vault_of(key_file(arguments))
+    with in_use(vault):
+        recipe = recipe_of(arguments)
+        check_destination(arguments)
+        tell_destination(arguments, "release")
+        earlier = _released_before(set(asked) - set(waiting), out)
+        _see_that_known(asked, [*waiting, *earlier], folder)
+        report = release(
+            [instance for instance in asked if instance not in earlier],
+            out,
+            recipe,
+            vault,
+            as_original=arguments.as_what == "original",
+        )
+    report.already_there += sum(earlier.values())
+    count(arguments, held, report)
+    return finish(arguments, report, "release", may_be_nothing=not asked)
+
+
+def _released_before(instances: set[str], out: Path) -> dict[str, int]:
+    """How many slices earlier releases have made of some objects: they are held no more."""
+    found: dict[str, int] = {}
+    for task in iter_tasks(out) if instances else ():
+        instance = task["data"].get("instance")
+        if instance in instances:
+            found[instance] = found.get(instance, 0) + 1
+    return found
+
+
+def _see_that_known(asked: Sequence[str], known: Sequence[str], folder: Path) -> None:
+    for instance in asked:
+        if instance not in known:
+            raise ValueError(f"{instance} is not held in {folder}")

@@ -1,0 +1,86 @@
+"""``./quorum receive`` beside other commands."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from importer.journal import Journal
+from importer.keys import load_or_make_key
+from importer.recipe import Recipe
+
+from .files import CT
+from .projects_server import projects_server
+
+LIMIT_S = 60
+
+
+@pytest.fixture
+def receiver(tmp_path):
+    """Starts the receiver with a batch that an earlier run has left."""
+    inbox, out, key = (tmp_path / name for name in ("inbox", "out", "key"))
+    (inbox / "batch-1").mkdir(parents=True)
+    shutil.copy(CT, inbox / "batch-1" / f"{'a' * 32}.dcm")
+    load_or_make_key(key)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "importer", "receive", "--port", port, "--workers", 1]
+    command += ["--inbox", inbox, "--out", out, "--key", key]
+    started = []
+
+    def start(*more, **environment):
+        process = subprocess.Popen(
+            [str(part) for part in (*command, *more)],
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start, out, inbox / "batch-1", port
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_the_receiver_waits_for_another_import_and_goes_on_receiving(receiver):
+    start, out, batch, port = receiver
+    with Journal(out, Recipe(b"k" * 32, out / "images").fixed()):  # as an import holds it
+        process = start()
+        told = process.stderr.readline()
+        assert "another import" in told and "receiving goes on meanwhile" in told
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
+        assert batch.exists()
+    until = time.monotonic() + LIMIT_S
+    while batch.exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    (task,) = json.loads((out / "tasks.json").read_text())
+    assert task["data"]["modality"] == "CT"
+    assert process.poll() is None
+
+
+def test_a_batch_does_not_come_among_another_project_s_slices(receiver):
+    start, out, batch, port = receiver
+    with projects_server(12, 13) as (label_studio, projects):
+        address = f"http://127.0.0.1:{label_studio}"
+        with Journal(out, Recipe(b"k" * 32, out / "images").fixed()):
+            process = start(
+                "--project", 12, LABEL_STUDIO_URL=address, LABEL_STUDIO_API_KEY="0" * 40
+            )
+            assert "another import" in process.stderr.readline()
+            note = {"project": 13, "label_studio": address}  # that import's
+            (out / ".import.project.json").write_text(json.dumps(note))
+        assert "is for project 13" in process.stderr.readline()
+        assert "is kept, and comes again at the next start" in process.stderr.readline()
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
+        assert batch.exists() and projects == {12: [], 13: []}
+    assert json.loads((out / "tasks.json").read_text()) == []
