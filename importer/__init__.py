@@ -86,7 +86,7 @@ def import_dicom(
             limits=limits,
         )
         left_out = LeftOut([folder for folder in (Path(out), copies, held) if folder is not None])
-        return import_objects(
+        report = import_objects(
             iter_objects([Path(source) for source in listed], limits, left_out),
             Path(out),
             recipe,
@@ -94,6 +94,7 @@ def import_dicom(
             workers=workers,
             progress=progress,
         )
+    return replace(report, left_out=left_out.copies)
 
 
 def import_objects(

@@ -90,12 +90,7 @@ def _import(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             progress=sys.stderr.isatty(),
         )
-    if left_out.copies:
-        print(
-            f"{left_out.copies} de-identified copies of earlier imports were left out: name the "
-            "files themselves if they are to be imported",
-            file=sys.stderr,
-        )
+    report.left_out = left_out.copies
     count(arguments, waiting, report)
     return finish(arguments, report, "import")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,6 +32,8 @@ class Destination:
 
     project: int
     label_studio: str
+    confirmed: bool = field(default=True, compare=False)
+    """Whether Label Studio has said that it has the project; nobody was sent anything before."""
 
     @classmethod
     def at(cls, url: str, project_id: int) -> Destination:
@@ -57,7 +59,8 @@ def noted(out: Path) -> Destination | None:
 
 def note_first(out: Path, destination: Destination) -> None:
     """Remember where a folder's slices are sent, if that is not known yet. Raises OSError."""
-    if noted(out) is None and _has_slices(out):
+    there = noted(out)
+    if _has_slices(out) if there is None else there == destination and not there.confirmed:
         _note(out, destination)
 
 
@@ -72,19 +75,27 @@ def _has_slices(out: Path) -> bool:
 def check(out: Path, wanted: Destination, connect: Callable[[], LabelStudio]) -> None:
     """See that a folder is a project's, or make it so, before slices are put into it.
 
-    A folder that was never sent becomes the project's if Label Studio has that; if it cannot be
-    asked now, when the first slices are sent. A folder that an earlier release has filled, which
+    A folder that was never sent becomes the project's, unless Label Studio has none of that number.
+    If it cannot be asked now the folder is the project's all the same, until it turns out that the
+    number was mistyped. A folder that an earlier release has filled, which
     made no notes, or that was sent to another address, is the project's if that holds some of the
     slices already.
     Raises DestinationError, LabelStudioError, TasksError, OSError.
     """
     there = noted(out)
-    if there == wanted:
+    if there is not None and not there.confirmed and _was_mistyped(there, wanted, connect):
+        there = None
+    if there == wanted and there.confirmed:
         return
-    if there is None and (notes_destination(out) or not _has_slices(out)):
-        if _exists(wanted, connect):
-            out.mkdir(parents=True, exist_ok=True)
-            _note(out, wanted)
+    if there == wanted or (there is None and (notes_destination(out) or not _has_slices(out))):
+        exists = _exists(wanted, connect)
+        if exists is False:
+            raise DestinationError(
+                f"{wanted.label_studio} has no project {wanted.project}: the last number in a "
+                "project's address is the one to give"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        _note(out, replace(wanted, confirmed=exists is True))
         return
     if there is None or there.label_studio != wanted.label_studio:
         held = connect().task_values(wanted.project, "slice")
@@ -106,19 +117,23 @@ def check_note(out: Path, wanted: Destination) -> None:
         raise _another_s(out, there, wanted)
 
 
-def _exists(wanted: Destination, connect: Callable[[], LabelStudio]) -> bool:
-    """Whether Label Studio has a project; False if it cannot be asked now."""
+def _was_mistyped(
+    there: Destination, wanted: Destination, connect: Callable[[], LabelStudio]
+) -> bool:
+    """Whether a project that nobody has confirmed, and was sent nothing, is known to be none."""
+    if there.label_studio != wanted.label_studio:
+        return there.project == wanted.project  # the address was
+    return _exists(there, connect) is False
+
+
+def _exists(wanted: Destination, connect: Callable[[], LabelStudio]) -> bool | None:
+    """Whether Label Studio has a project; None if it cannot be asked now."""
     from ml_backend.label_studio import LabelStudioError
 
     try:
         connect().project(wanted.project)
     except LabelStudioError as error:
-        if error.status != _NOT_FOUND:
-            return False
-        raise DestinationError(
-            f"{wanted.label_studio} has no project {wanted.project}: the last number in a "
-            "project's address is the one to give"
-        ) from None
+        return False if error.status == _NOT_FOUND else None
     return True
 
 

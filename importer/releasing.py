@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from . import quarantine as quarantined
@@ -71,6 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         tell_destination(arguments, "release")
         earlier = _released_before(set(asked) - set(waiting), out)
         _see_that_known(asked, [*waiting, *earlier], folder)
+        _see_that_the_same(earlier, arguments, folder)
         report = release(
             [instance for instance in asked if instance not in earlier],
             out,
@@ -91,6 +92,22 @@ def _released_before(instances: set[str], out: Path) -> dict[str, int]:
         if instance in instances:
             found[instance] = found.get(instance, 0) + 1
     return found
+
+
+def _see_that_the_same(
+    released: Collection[str], arguments: argparse.Namespace, folder: Path
+) -> None:
+    """Refuse to take another decision for one that was taken: pictures are not made again."""
+    for instance in released:
+        kept = quarantined.release_of(folder, instance)
+        if kept is None:
+            raise ValueError(f"{instance} is not held in {folder}")
+        if kept.how != arguments.as_what or not set(arguments.black_out) <= set(kept.boxes):
+            raise ValueError(
+                f"{instance} was released already, otherwise than asked now, and its pictures "
+                f"stay: to decide anew, delete {folder / instance}.released.json and its slices in "
+                "Label Studio, and import it into another --out"
+            )
 
 
 def _see_that_known(asked: Sequence[str], known: Sequence[str], folder: Path) -> None:

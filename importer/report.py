@@ -57,6 +57,7 @@ class ImportReport:
     already_there: int = 0  # slices
     redacted: int = 0  # new slices on which text was blacked out
     copies: int = 0  # de-identified DICOM files
+    left_out: int = 0  # de-identified copies of earlier imports, found in folders
     not_dicom: int = 0
     objects: int = 0  # all that was looked at
     without_pixels: Counter[str] = field(default_factory=Counter)  # by SOP class name
@@ -89,6 +90,11 @@ class ImportReport:
             f"{n} without a copy ({why}){_COPY_REMEDIES.get(why, '')}"
             for why, n in self.without_copy.most_common()
         ]
+        if self.left_out:
+            lines.append(
+                f"{self.left_out} de-identified copies of earlier imports were left out: name the "
+                "files themselves if they are to be imported"
+            )
         if self.not_dicom:
             lines.append(f"{self.not_dicom} files are not DICOM")
         lines += [f"{n} without pixels: {name}" for name, n in self.without_pixels.most_common()]
@@ -124,6 +130,7 @@ class ImportReport:
             "already_there": self.already_there,
             "redacted": self.redacted,
             "copies": self.copies,
+            "left_out": self.left_out,
             "not_dicom": self.not_dicom,
             "without_pixels": dict(self.without_pixels),
             "without_copy": dict(self.without_copy),

@@ -16,6 +16,7 @@ from typing import Any
 from safetensors.torch import save
 
 from ml_backend.committees import recipe
+from ml_backend.fingerprint import fingerprint
 from ml_backend.rounds import Context, begin, gathered_of, run_round
 from ml_backend.rounds.graph import member_name
 from ml_backend.settings import Settings
@@ -41,6 +42,7 @@ def first_round(
     if plan is None or plan.encoder or plan.further:  # their members are made in several steps
         return {**run_round(settings, project, PROJECT_ID, force=True), "saved_s": 0.0}
     made_of = [*labelled, recipe(settings, project.data.class_names), context.seed(plan.version)]
+    made_of.append(fingerprint())  # of the code: another trains otherwise
     key = hashlib.sha256(json.dumps([made_of, settings.device]).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     kept, work = Work(FolderObjects(folder), key), context.store.work(plan.version)

@@ -18,8 +18,8 @@ def hidden_views(stored: NDArray[Any], shown: NDArray[np.uint8]) -> tuple[NDArra
     stored: (H, W) or (H, W, 3) integers. shown: the same frame as rendered, before redaction.
     All that is shown black is stretched from black to white in one view, all that is shown white
     in another: values beyond the window, and padding wherever it lies. Colours by palette are
-    viewed by their indices, and a flat picture over its whole range. None are made where nothing
-    is hidden, nor of floating point, of which there are no copies.
+    viewed by their indices, and a flat picture over its whole range. None are made where the
+    picture shows neither black nor white, nor of floating point, of which there are no copies.
     """
     if stored.dtype.kind not in "iu":
         return ()

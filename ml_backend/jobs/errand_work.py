@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LOOK_WAIT_S = 60.0  # a look at a large project scores what came late
+# Shorter than forgetting a project waits for what is under way, which holds the same lock.
+_LOOK_WAIT_S = 15.0
 
 # The figures that tell how what is in a slot stands.
 _FIGURES = {REST: "rest", EXPORT: "export", ROLLBACK: "rollback"}
@@ -34,16 +35,23 @@ def rollback_job(project_id: int, version: str) -> None:
     """Draft and order with an older version again."""
     with _errand(project_id, ROLLBACK) as errand:
         try:
-            go_back(errand.jobs, errand.context, version)
+            done = go_back(errand.jobs, errand.context, version, errand.cancelled)
         except LockedError:
-            errand.more = True  # the timer has it tried again
+            # A look at a large project scores what came late. The timer has it tried again.
+            errand.more = not errand.cancelled()
+            return
+        if not done:
             return
         errand.tell({"state": "done", "version": version})
         errand.jobs.request_look(project_id)
 
 
-def go_back(jobs: Jobs, context: Context, version: str) -> None:
+def go_back(
+    jobs: Jobs, context: Context, version: str, cancelled: Callable[[], bool] = lambda: False
+) -> bool:
     """Draft and order with an older version again, between two looks and without a round.
+
+    False if it was cancelled while it waited: the project may have been disconnected meanwhile.
 
     Until the switch a look would compare the labels with the version that is left: the round that
     it found due would then switch to its own.
@@ -53,9 +61,12 @@ def go_back(jobs: Jobs, context: Context, version: str) -> None:
 
     refuse_unusable(context.store, version)  # before a round is ended for it
     with jobs.state(context.project_id).locked("look", _LOOK_WAIT_S):
+        if cancelled():
+            return False
         # One that has begun since it was asked for.
         jobs.cancel(context.project_id, hold_s=0)
         roll_back(context, version)
+    return True
 
 
 def rest_job(project_id: int, made_as: str) -> None:

@@ -19,6 +19,7 @@ from ..settings import Settings, SettingsError
 from ..store import Store, StoreError, project_ids
 from ..survey import Seen, Survey
 from .advance import advance
+from .errands import ROLLBACK
 from .errors import RoundFailed
 from .forgetting import forget_if_reached
 from .names import QUICK
@@ -64,7 +65,9 @@ def look_job(project_id: int) -> str:
     except LockedError:
         # The look that holds the lock may have read the tasks before what this one was asked for.
         state.begin_look()
-        jobs.request_look(project_id)
+        # Going back holds it for minutes, and asks for a look at its end.
+        if ROLLBACK not in jobs.errands.waiting(project_id):
+            jobs.request_look(project_id)
         return "busy"
     except (LabelStudioError, MaskError, SettingsError, StoreError) as error:
         log.warning("project %d: %s", project_id, error)

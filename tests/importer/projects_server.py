@@ -10,15 +10,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 
+class Projects(dict):
+    """Each project's tasks' data."""
+
+    refuses = False  # as with a token that has expired
+
+
 @contextlib.contextmanager
 def projects_server(*ids, port=0):
-    """Its port, and each project's tasks' data."""
-    projects = {number: [] for number in ids}
+    """Its port, and its projects."""
+    projects = Projects({number: [] for number in ids})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             parts = urlsplit(self.path)
-            if parts.path == "/api/tasks":
+            if projects.refuses:
+                self.answer({}, 401)
+            elif parts.path == "/api/tasks":
                 tasks = projects[int(parse_qs(parts.query)["project"][0])]
                 listed = [{"id": n, "data": data} for n, data in enumerate(tasks, start=1)]
                 self.answer({"tasks": listed, "total": len(listed)})

@@ -93,7 +93,7 @@ def test_copies_below_the_source_do_not_come_back_as_new_patients(tmp_path, plac
     copies = ["--dicom-out", source / "deid"]
     for more in (copies, copies, []):  # and once more by somebody who wants no copies
         assert run("import", source, *places, *more) == 0
-    assert "1 de-identified copies of earlier imports were left out" in capsys.readouterr().err
+    assert "1 de-identified copies of earlier imports were left out" in capsys.readouterr().out
     (task,) = json.loads((tmp_path / "out" / "tasks.json").read_text())
     assert task["data"]["modality"] == "CT"
 

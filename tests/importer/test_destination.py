@@ -101,6 +101,30 @@ def test_without_label_studio_slices_are_made_and_sent_later(
     assert modalities(server[1]) == {12: ["CT"], 13: []}
 
 
+def test_named_while_label_studio_is_away_a_project_is_the_folder_s_all_the_same(
+    run, server, tmp_path, capsys
+):
+    address = f"http://127.0.0.1:{server[0]}"
+    out = tmp_path / "data" / "import"
+    server[1].refuses = True
+    assert run("import", CT, project=12) == 2
+    server[1].refuses = False
+    assert noted(out) == Destination(12, address) and not noted(out).confirmed
+    assert run("import", MR, project=13) == 2
+    assert "is for project 12" in capsys.readouterr().err
+    assert run("import", CT, project=12) == 0
+    assert noted(out).confirmed
+    assert modalities(server[1]) == {12: ["CT"], 13: []}
+
+
+def test_a_number_mistyped_while_label_studio_is_away_binds_nothing(run, server):
+    server[1].refuses = True
+    assert run("import", CT, project=31) == 2
+    server[1].refuses = False
+    assert run("import", CT, project=13) == 0
+    assert modalities(server[1]) == {12: [], 13: ["CT"]}
+
+
 def test_the_same_number_at_another_label_studio_is_another_project(
     run, server, monkeypatch, capsys
 ):

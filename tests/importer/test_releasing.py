@@ -44,6 +44,18 @@ def test_a_release_that_could_not_be_sent_goes_on_by_the_same_command(
         assert len(projects[12]) == 1
 
 
+@pytest.mark.parametrize("otherwise", [["--as", "original"], ["--black-out", "0,0,9,9"]])
+def test_another_decision_about_what_was_released_is_no_silent_success(
+    held, otherwise, tmp_path, capsys
+):
+    assert main(["release", held]) == 0
+    pictures = sorted((tmp_path / "data" / "import" / "images").iterdir())
+    before = [picture.read_bytes() for picture in pictures]
+    assert main(["release", held, *otherwise]) == 2
+    assert f"{held} was released already, otherwise than asked now" in capsys.readouterr().err
+    assert [picture.read_bytes() for picture in pictures] == before
+
+
 @pytest.mark.parametrize("refuse", [[], ["--refuse"]])
 def test_a_mistyped_name_is_told_and_nothing_is_done(held, refuse, tmp_path, capsys):
     wrong = "0123456789abcdef0123"

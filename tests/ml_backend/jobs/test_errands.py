@@ -1,10 +1,13 @@
 """What people ask for beside rounds, on a real Redis, with a project in memory."""
 
+from contextlib import contextmanager
+
 import pytest
 from redis import Redis
 from rq.job import Job
 
 from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, errand_work, work
+from ml_backend.jobs.state import ProjectState
 from ml_backend.jobs.work import advance_all_job, reconcile_job
 
 
@@ -67,6 +70,26 @@ def test_going_back_waits_for_a_long_look_and_counts_that_as_no_failure(
     advance_all_job()
     work_off()
     assert store.current() == project.served == older
+
+
+def test_going_back_that_is_cancelled_while_it_waits_for_a_look_changes_nothing(
+    jobs, project, store, work_off, monkeypatch
+):
+    older, newer = two_versions(jobs, project, store, work_off)
+    jobs.errands.request_rollback(1, older)
+    locked = ProjectState.locked
+
+    @contextmanager
+    def forgotten_meanwhile(state, name, wait_s):
+        with locked(state, name, wait_s):
+            if name == "look":
+                jobs.errands.cancel(1, "rollback")
+            yield
+
+    monkeypatch.setattr(ProjectState, "locked", forgotten_meanwhile)
+    errand_work.rollback_job(1, older)
+    assert store.current() == project.served == newer
+    assert "rollback" not in jobs.errands.waiting(1)
 
 
 def test_a_version_that_cannot_be_gone_back_to_ends_no_round(
