@@ -191,6 +191,7 @@ class ProjectState:
         """One at a time of all workers. Raises LockedError if it is not free in time, RedisError.
 
         It is held as long as this process lives: who dies with it blocks the others for seconds.
+        A process that stood still for longer takes it back, if nobody else has it by then.
         """
         lock = self.redis.lock(self._key(f"lock:{name}"), timeout=_LOCK_S, thread_local=False)
         if not lock.acquire(blocking=True, blocking_timeout=wait_s):
@@ -209,7 +210,10 @@ def _hold(lock: Lock, done: threading.Event) -> None:
     """Keep a lock from running out; a Redis that is away for a moment does no harm."""
     while not done.wait(_LOCK_S / 4):
         with suppress(RedisError):
-            lock.reacquire()
+            try:
+                lock.reacquire()
+            except LockError:  # it ran out while this process stood still, or Redis was away
+                lock.do_acquire(lock.local.token)
 
 
 class LockedError(RedisError):

@@ -1,9 +1,11 @@
 """Asking for looks and rounds on a real Redis: coalescing, failure, reconcile."""
 
+import time
+
 import pytest
 from redis import Redis
 
-from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError
+from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, state
 from ml_backend.jobs.work import advance_all_job, reconcile_job
 
 
@@ -65,7 +67,6 @@ def test_after_a_failure_the_next_round_by_itself_waits_longer_each_time(jobs, w
     def pause_s():
         jobs.request_round(7)
         work_off()
-        import time
 
         return float(jobs.redis.get("quorum:project:7:not_before")) - time.time()
 
@@ -150,20 +151,31 @@ def test_an_unknown_job_is_said_to_be_unknown(jobs):
 
 
 def test_a_lock_is_held_while_its_process_lives_and_soon_free_when_it_has_died(jobs, monkeypatch):
-    import time
-
-    from ml_backend.jobs import state
-
-    monkeypatch.setattr(state, "_LOCK_S", 0.8)
+    monkeypatch.setattr(state, "_LOCK_S", 2.0)  # a machine under load stands still for seconds
     with jobs.state(7).locked("look", 1):
-        time.sleep(2)
+        time.sleep(5)
         with pytest.raises(state.LockedError), jobs.state(7).locked("look", 0.1):
             pass
     with jobs.state(7).locked("look", 0.1):
         pass
     jobs.redis.set("quorum:project:7:lock:look", "of a dead process", px=800)
-    with jobs.state(7).locked("look", 2):
+    with jobs.state(7).locked("look", 20):
         pass
+
+
+def test_a_lock_that_ran_out_is_taken_back_unless_another_has_it(jobs, monkeypatch):
+    monkeypatch.setattr(state, "_LOCK_S", 2.0)
+    key = "quorum:project:7:lock:look"
+    with jobs.state(7).locked("look", 1):
+        jobs.redis.delete(key)
+        until = time.monotonic() + 30
+        while not jobs.redis.exists(key):
+            assert time.monotonic() < until, "the lock was never taken back"
+            time.sleep(0.05)
+        jobs.redis.set(key, "of another process")
+        time.sleep(2)
+        assert jobs.redis.get(key) == b"of another process"
+    assert jobs.redis.get(key) == b"of another process"
 
 
 def test_a_project_that_is_gone_is_left_out_of_the_periodic_looks(jobs, settings, waiting):
