@@ -15,10 +15,15 @@ from .store import Store, StoreError
 
 
 def training_settings(settings: Settings) -> TrainingSettings:
-    """The device's preset with what the deployment sets itself."""
+    """The device's preset with what the deployment sets itself.
+
+    Steps that it sets are taken as they are; the preset's grow with the labels.
+    """
     chosen: dict[str, Any] = {
         name: getattr(settings, name) for name in TRAINING_SETTINGS if getattr(settings, name)
     }
+    if settings.steps:
+        chosen["epochs"] = 0
     if settings.start == "encoder":
         chosen.setdefault("network", "fcn")  # no other can start from one
     # What the strategy needs, as dropout for its passes.

@@ -129,7 +129,11 @@ class Settings:
     width: int = _setting(0, "QUORUM_WIDTH", "channels at full resolution")
     scales: int = _setting(0, "QUORUM_SCALES", "depth of the encoder")
     side_px: int = _setting(0, "QUORUM_SIDE_PX", "slices are fitted into a square of this side")
-    steps: int = _setting(0, "QUORUM_STEPS", "optimizer steps a member")
+    steps: int = _setting(
+        0,
+        "QUORUM_STEPS",
+        "optimizer steps a member; the preset's grow so that each label is seen 10 times",
+    )
     batch_size: int = _setting(0, "QUORUM_TRAIN_BATCH", "slices an optimizer step")
     start: str = _setting(
         "scratch", "QUORUM_START", "members' first weights: scratch, or encoder (self-supervised)"

@@ -153,7 +153,9 @@ def _presets() -> list[str]:
     ]
     return [
         "## What 0 or empty means for the committee",
-        "The preset of the device that a worker computes on.",
+        "The preset of the device that a worker computes on. Its steps are the least: they grow so "
+        f"that each labelled slice is seen {cpu.epochs} times. Steps that you set are taken as "
+        "they are.",
         table(("variable", "CPU", "GPU"), rows),
     ]
 

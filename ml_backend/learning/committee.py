@@ -69,6 +69,7 @@ def train_committee(
         channels = training.in_channels
         encoder = train_encoder(every, settings, seed, in_channels=channels).state_dict()
     everyone = range(settings.members)
+    settings = settings.for_labels(len(images))
     stages = settings.semi_supervised and len(unlabelled) > 0
     before = settings.members * settings.steps
     total = before + (settings.members * second_stage_steps(settings) if stages else 0)
@@ -112,6 +113,7 @@ def train_members(
     if settings.start == "encoder" and encoder is None:
         raise ValueError("members start from an encoder: train one, and give its weights")
     weights = encoder if settings.start == "encoder" else None
+    settings = settings.for_labels(len(training.squares))
 
     def train(index: int, on_step: OnStep) -> nn.Module:
         own = _seed_of(index, seed)
@@ -141,6 +143,7 @@ def train_members_further(
         raise ValueError(
             f"a second stage needs all {settings.members} members: there are {len(members)}"
         )
+    settings = settings.for_labels(len(training.squares))
     device = torch_device(settings.device)
     copies = [
         member_from_state(member_state(member), training.class_names, settings).to(device)

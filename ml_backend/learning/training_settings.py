@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
+
+_EPOCHS = 10
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class TrainingSettings:
     scales: int = 6
     side_px: int = 256
     steps: int = 1500
+    epochs: int = 0  # times each labelled slice is seen at least, in more steps; 0: steps alone
     batch_size: int = 16
     learning_rate: float = 3e-3  # peak of the one-cycle schedule
     weight_decay: float = 1e-2
@@ -36,6 +40,7 @@ class TrainingSettings:
             ("width", 1),
             ("scales", 2),
             ("steps", 1),
+            ("epochs", 0),
             ("batch_size", 1),
             ("passes", 0),
         ):
@@ -60,6 +65,11 @@ class TrainingSettings:
                 )
         if self.start == "encoder" and self.network != "fcn":
             raise ValueError(f"only the fcn can start from an encoder: network is {self.network!r}")
+
+    def for_labels(self, count: int) -> TrainingSettings:
+        """These with the steps that `count` labelled slices take: never fewer than `steps`."""
+        least = math.ceil(self.epochs * count / self.batch_size)
+        return self if least <= self.steps else replace(self, steps=least)
 
 
 def torch_device(name: str) -> torch.device:
@@ -108,10 +118,18 @@ def preset(device: str) -> TrainingSettings:
 
     In the same time twice as many steps of half the slices draw better there, and a U-Net draws
     better than the paper's FCN in less time (docs/benchmarks.md). On a GPU, at full width, they
-    were not compared.
+    were not compared. Steps grow with the labels: of 398 slices seen 5 times each a member learned
+    95 % of what it did from 20 times, from 10 times 99 %.
     """
     if torch_device(device).type == "cpu":
         return TrainingSettings(
-            network="unet", width=8, scales=5, side_px=128, steps=200, batch_size=4, device=device
+            network="unet",
+            width=8,
+            scales=5,
+            side_px=128,
+            steps=200,
+            epochs=_EPOCHS,
+            batch_size=4,
+            device=device,
         )
-    return TrainingSettings(device=device)
+    return TrainingSettings(epochs=_EPOCHS, device=device)

@@ -221,6 +221,17 @@ def test_a_second_stage_trains_on_and_its_progress_is_told_to_the_end():
     assert told == sorted(told)
 
 
+def test_steps_grow_until_each_slice_is_seen_as_often_as_asked():
+    told = []
+    settings = replace(SHORT, steps=2, batch_size=2, epochs=3)
+    train_committee(*discs(5), ["disc"], settings, 1, lambda *at: told.append(at))
+    each = 8  # five slices three times, two a step
+    assert told[-1] == (settings.members * each, settings.members * each)
+    fixed = replace(settings, epochs=0)
+    train_committee(*discs(5), ["disc"], fixed, 1, lambda *at: told.append(at))
+    assert told[-1] == (2 * settings.members, 2 * settings.members)
+
+
 def test_without_slices_to_learn_from_there_is_no_second_stage():
     settings = replace(SHORT, semi_supervised=True)
     plain, second = (train_committee(*discs(3), ["disc"], s, 1) for s in (SHORT, settings))
