@@ -197,8 +197,7 @@ def apart(count: int, strategy: str, size: int) -> Measured:
     words = ["--one", str(count), "--strategies", strategy, "--descriptor", str(size)]
     done = subprocess.run(
         [sys.executable, "-m", "bench.growth", *words],
-        cwd=Path(__file__).resolve().parent.parent,
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
         capture_output=True,
         text=True,
         check=False,

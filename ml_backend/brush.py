@@ -71,6 +71,21 @@ def decode_rle(rle: object, height: int, width: int) -> BoolMask:
         raise MaskError(_DAMAGED) from None
 
 
+def encode_bitmask(mask: npt.NDArray[Any]) -> str:
+    """Encode a mask, (H, W) bool, as the PNG of a bitmask region, a data URL.
+
+    Inside is opaque. Raises MaskError if the mask is not two-dimensional or empty in size.
+    """
+    inside = np.asarray(mask, dtype=bool)
+    if inside.ndim != 2 or not inside.size:
+        raise MaskError(f"a mask must be (H, W) with pixels in it: its shape is {inside.shape}")
+    pixels = np.zeros((*inside.shape, 4), np.uint8)
+    pixels[inside] = 255
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return _PNG + base64.b64encode(stream.getvalue()).decode()
+
+
 def decode_bitmask(url: object, height: int, width: int) -> BoolMask:
     """Decode the PNG of a bitmask region, a data URL, to a mask (height, width) bool.
 

@@ -1,19 +1,19 @@
 """Label Studio's regions to label maps and back.
 
-A label map is (H, W) uint8: 0 is background, n is the n-th label of the project's BrushLabels.
+A label map is (H, W) uint8: 0 is background, n is the n-th label of the project's BrushLabels and
+BitmaskLabels for its image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
 
-from .brush import MaskError, decode_bitmask, decode_rle, encode_rle
+from .brush import MaskError, decode_bitmask, decode_rle, encode_bitmask, encode_rle
+from .brush_config import BrushConfig
 from .shapes import BoolMask, ShapeError, inside
 
 __all__ = [
@@ -29,8 +29,6 @@ __all__ = [
 
 LabelMap = npt.NDArray[np.uint8]
 
-# A label config is a page of text; what is larger is an attack or a mistake.
-_MAX_CONFIG_CHARACTERS = 1_000_000
 _MAX_PIXELS = 8192 * 8192  # of the image that a region says it was drawn on
 _KINDS = {
     "brushlabels": "a brush stroke",
@@ -40,81 +38,37 @@ _KINDS = {
     "ellipselabels": "the ellipse",
     "vectorlabels": "a vector",  # an open or closed line: never a mask, and not to be overlooked
 }
-
-
-@dataclass(frozen=True)
-class BrushConfig:
-    """What of a project's label config the committee needs."""
-
-    from_name: str
-    to_name: str
-    image_key: str
-    labels: tuple[str, ...]
-    # Labels of the config's other tools: their regions are no masks.
-    other_labels: frozenset[str] = field(default=frozenset(), compare=False)
-
-    @classmethod
-    def parse(cls, label_config: str) -> BrushConfig:
-        """Read the first BrushLabels of a label config.
-
-        Raises MaskError if the XML is broken, or has no BrushLabels over an Image.
-        """
-        # Entities and doctypes have no business here; expat would expand them. Nowhere: what looks
-        # like a comment may stand within an instruction, and be none.
-        declared = "<!DOCTYPE" in label_config or "<!ENTITY" in label_config
-        if len(label_config) > _MAX_CONFIG_CHARACTERS or declared:
-            raise MaskError("the label config is too long, or declares a DOCTYPE: remove it")
-        try:
-            root = ElementTree.fromstring(label_config)
-        except ElementTree.ParseError as error:
-            line, column = error.position
-            raise MaskError(
-                f"the label config is not well-formed XML (line {line}, column {column}): "
-                "correct it in Label Studio under Settings > Labeling Interface"
-            ) from None
-        images = {e.get("name"): e.get("value") or "" for e in root.iter("Image")}
-        for brush in root.iter("BrushLabels"):
-            to_name, from_name = brush.get("toName"), brush.get("name")
-            labels = tuple(_name_of(e) for e in brush.iter("Label"))
-            value = images.get(to_name, "")
-            if from_name and to_name and value.startswith("$") and labels and all(labels):
-                if len(labels) > 254:
-                    raise MaskError(f"{len(labels)} labels in BrushLabels: at most 254 work")
-                others = {_name_of(e) for e in root.iter("Label")} - set(labels)
-                return cls(from_name, to_name, value[1:], labels, frozenset(others))
-        raise MaskError(
-            "the label config has no BrushLabels over an Image with value='$…': add "
-            "<BrushLabels name='mask' toName='image'> with one <Label> a class "
-            "(label_config.xml is an example)"
-        )
-
-
-def _name_of(label: ElementTree.Element) -> str:
-    """What regions call a <Label>: its alias if it has one."""
-    return label.get("alias") or label.get("value") or ""
+# Pixels of a class by their nature: one that is overlooked would say that there is nothing.
+_PIXEL_KINDS = ("brushlabels", "bitmasklabels")
+_UNREAD_KINDS = ("brush", "bitmask", "labels")  # of a Brush or a Bitmask beside Labels
+_PIXELS = frozenset({"rle", "imageDataURL"})
 
 
 def to_regions(label_map: LabelMap, config: BrushConfig) -> list[dict[str, Any]]:
-    """Turn a label map, (H, W) uint8, into brush regions: one for each class that occurs."""
+    """Turn a label map, (H, W) uint8, into regions: one for each class that occurs.
+
+    Each is of the control that its label belongs to: a brush stroke or a bitmask.
+    """
     height, width = label_map.shape
     regions = []
     for index, label in enumerate(config.labels, start=1):
         mask = label_map == index
         if mask.any():
+            control, value = config.control_of(label), dict[str, Any]()
+            if control.kind == "bitmasklabels":
+                value["imageDataURL"] = encode_bitmask(mask)
+            else:
+                value |= {"format": "rle", "rle": encode_rle(mask)}
             regions.append(
                 {
                     "id": f"draft-{index}",
-                    "type": "brushlabels",
-                    "from_name": config.from_name,
+                    "type": control.kind,
+                    "from_name": control.name,
                     "to_name": config.to_name,
                     "original_width": width,
                     "original_height": height,
                     "image_rotation": 0,
-                    "value": {
-                        "format": "rle",
-                        "rle": encode_rle(mask),
-                        "brushlabels": [label],
-                    },
+                    "value": {**value, control.kind: [label]},
                 }
             )
     return regions
@@ -127,7 +81,8 @@ def to_label_map(
 
     Regions of one class are joined; a later region covers an earlier one. Brush strokes, bitmasks,
     polygons, rectangles and ellipses count, hidden and locked ones too; key points, choices, texts
-    and relations are no masks, nor is what was drawn on another image or with another tool's label.
+    and relations are no masks, nor is what was drawn on another image, nor a shape with another
+    tool's label. A stroke or a bitmask of a label that is no class is refused, not passed over.
     Drawn on a smaller or larger copy of the image, a region is scaled. A rotated view changes
     nothing: the editor keeps coordinates and strokes in the frame of the image as it is stored.
     Raises MaskError, with the region's number, where a region cannot become what was meant.
@@ -148,7 +103,14 @@ def to_label_map(
 def _class_of(region: Mapping[str, Any], config: BrushConfig) -> int:
     """The class that a region paints, 0 if it is no mask of ours."""
     kind, value = str(region.get("type")), region.get("value")
-    if kind not in _KINDS or region.get("to_name", config.to_name) != config.to_name:
+    if region.get("to_name", config.to_name) != config.to_name:
+        return 0
+    if kind in _UNREAD_KINDS and isinstance(value, Mapping) and value.keys() & _PIXELS:
+        raise MaskError(
+            "it was drawn with a control that is not read: draw it with a BrushLabels or "
+            "BitmaskLabels of the label config"
+        )
+    if kind not in _KINDS:
         return 0
     if not isinstance(value, Mapping):
         raise MaskError("it has no value: draw it again")
@@ -158,12 +120,14 @@ def _class_of(region: Mapping[str, Any], config: BrushConfig) -> int:
     if not names:
         raise MaskError("it has no label: give it one, or delete it")
     ours = [name for name in dict.fromkeys(names) if name in config.labels]
-    own_tool = region.get("from_name", config.from_name) == config.from_name
+    tool = region.get("from_name", config.from_name)
+    own = tool == config.from_name or any(tool == control.name for control in config.controls)
     for name in names:
-        if name not in config.labels and (own_tool or name not in config.other_labels):
+        passed_over = name in config.other_labels and not own and kind not in _PIXEL_KINDS
+        if name not in config.labels and not passed_over:
             raise MaskError(
-                f"the label config has no label '{name[:60]}' any more: add it again, "
-                "or label the region anew"
+                f"the label config has no label '{name[:60]}' to draw with any more: add it to a "
+                "BrushLabels, or label the region anew"
             )
     if len(ours) > 1:
         raise MaskError(f"it is '{ours[0]}' and '{ours[1]}' at once: a pixel has one class")

@@ -34,7 +34,9 @@ class VolumeSlice:
 
     plane: Plane | None  # None: nobody knows where it lies, and it is a volume of its own
     label_map: Grey | None  # (H, W), 0 background; None if there is no mask
-    image: npt.NDArray[Any] | None  # (H, W) or (H, W, 3) uint8, or none at all
+    # (H, W) or (H, W, 3) uint8, or none at all. A slice with neither, among others with an image,
+    # is a place alone: what lies there is an empty plane.
+    image: npt.NDArray[Any] | None
     size: tuple[int, int]  # H, W
     thickness_mm: float | None = None
     spacing_mm: tuple[float, float] | None = None  # between rows, between columns
@@ -79,12 +81,16 @@ def write_volumes(
 
 
 def _alike(slices: Sequence[VolumeSlice]) -> list[list[int]]:
-    """Indices of slices whose arrays fit into one."""
+    """Indices of slices whose arrays fit into one; each with the bare places of its size."""
     groups: dict[tuple[Any, ...], list[int]] = {}
+    places: dict[tuple[int, int], list[int]] = {}
     for index, piece in enumerate(slices):
+        if piece.label_map is None and piece.image is None:
+            places.setdefault(piece.size, []).append(index)
+            continue
         colour = piece.image is not None and piece.image.ndim == 3
         groups.setdefault((piece.size, colour, piece.image is None), []).append(index)
-    return list(groups.values())
+    return [sorted([*group, *places.get(key[0], ())]) for key, group in groups.items()]
 
 
 def _write(
@@ -97,7 +103,9 @@ def _write(
     in_scanner: bool,
     volumes: int,
 ) -> Iterator[VolumeFile]:
-    first = slices[next(iter(placed.values()))]
+    first = next(s for s in map(slices.__getitem__, placed.values()) if s.label_map is not None)
+    if first.image is not None:
+        placed = {place: i for place, i in placed.items() if slices[i].image is not None}
     if stack.first is None:
         stack = replace(stack, first=own_plane(0.0, *(first.spacing_mm or (1.0, 1.0))))
         in_scanner = False
@@ -143,7 +151,8 @@ def _write(
             known[:, :, place] = slices[index].label_map is not None
         yield VolumeFile(saved("known", known), "other", members, affine)
     sidecar = out / f"{name}.json"
-    said = {**about, **_geometry(stack, first, in_scanner, volumes, affine)}
+    empty = planes - len(placed)
+    said = {**about, **_geometry(stack, first, in_scanner, volumes, affine, empty)}
     said["Slices"] = [
         {"Plane": place, "HasMask": slices[index].label_map is not None, **slices[index].said}
         for place, index in placed.items()
@@ -158,6 +167,7 @@ def _geometry(
     in_scanner: bool,
     volumes: int,
     affine: npt.NDArray[np.float64],
+    empty: int,
 ) -> dict[str, Any]:
     if in_scanner:
         frame = "the scanner's, RAS+ mm, as in the DICOM files"
@@ -165,7 +175,7 @@ def _geometry(
         frame = (
             "the series' own: the lowest slice's first pixel is the origin, and the slices' axes "
             "stand for left, back and head. The patient's orientation is not known here: do not "
-            "read left and right from this file"
+            "read left and right from this file, and do not take a localizer's slices for parallel"
         )
     said: dict[str, Any] = {
         "CoordinateFrame": frame,
@@ -174,14 +184,14 @@ def _geometry(
         "SpacingBetweenSlices": stack.spacing_mm,
         "SliceThickness": first.thickness_mm,
         "Planes": stack.planes,
-        "EmptyPlanes": stack.planes - len(stack.places),
+        "EmptyPlanes": empty,
     }
     notes = []
     if first.spacing_mm is None:
         notes.append("the pixels' size is not known: 1 stands for it")
     if stack.planes == 1 and first.thickness_mm is None:
         notes.append("the slice's thickness is not known: 1 mm stands for it")
-    if said["EmptyPlanes"]:
+    if empty:
         notes.append("planes that no slice was given for are 0 in the image and in the label map")
     if volumes > 1:
         notes.append(f"the series is no single regular stack: this is one of {volumes} volumes")

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -22,7 +23,8 @@ from typing import Any
 from ..settings import Settings
 from .formats import ExportError
 
-MANIFEST = "manifest.json"
+MANIFEST, SHEET = "manifest.json", "README.md"
+_OF_VIEWERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # nobody's work
 _UNFINISHED, _REPLACED = ".unfinished-", ".replaced-"
 _ABANDONED_S = 3600.0  # nothing was written to it for so long: its export was killed
 _CHUNK = 2**20
@@ -71,12 +73,16 @@ class Sink:
 def whole(target: Path) -> Iterator[Sink]:
     """A place for an export, a zip if it is named ``….zip``; nothing is there until all of it is.
 
-    A folder must be new or empty, or hold an earlier export, which is then replaced. The zip (0600)
-    and the folder (0700) are for this user only. Raises ExportError, OSError.
+    A folder must be new or empty, or hold an earlier export and nothing else; a zip must be new or
+    an earlier export. That is then replaced. The zip (0600) and the folder (0700) are for this user
+    only. Raises ExportError, OSError.
     """
     as_zip = target.suffix.lower() == ".zip"
+    try:
+        target = target.resolve()  # a link stays, and what it leads to is replaced
+    except RuntimeError:
+        raise ExportError(f"{target} is a link that leads to itself: choose another") from None
     _check(target, as_zip)
-    target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target.parent, f".{target.name}")
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}{_UNFINISHED}", dir=target.parent))
@@ -90,9 +96,11 @@ def whole(target: Path) -> Iterator[Sink]:
                     yield Sink(inside, packed)
                 stream.flush()
                 os.fsync(stream.fileno())
+            _check(target, as_zip)  # again: an export takes hours
             made.replace(target)
         else:
             yield Sink(work)
+            _check(target, as_zip)
             _into_place(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -103,6 +111,10 @@ def _check(target: Path, as_zip: bool) -> None:
     if as_zip:
         if target.is_dir():
             raise ExportError(f"{target} is a folder: choose another name for the zip")
+        if target.exists() and not _is_zipped_export(target):
+            raise ExportError(
+                f"{target} is no export, or holds other files too: choose another name for the zip"
+            )
         return
     if target.exists() and not target.is_dir():
         raise ExportError(f"{target} is a file: choose a folder, or a name that ends in .zip")
@@ -110,19 +122,47 @@ def _check(target: Path, as_zip: bool) -> None:
         raise ExportError(
             f"{target} holds other files, which an export would replace: choose a new folder"
         )
+    if target.is_dir() and target.samefile(Path()):
+        # It would be replaced under the feet of whoever stands in it, to whom it then looks empty.
+        raise ExportError(f"{target} is the folder that you are in: choose a new folder below it")
     if target.is_mount():
         raise ExportError(f"{target} is a mounted disk: choose a new folder below it")
 
 
 def _is_export(folder: Path) -> bool:
+    """Whether a folder holds an export, and no file besides."""
     try:
-        return "quorum" in json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError, TypeError, RecursionError):
+        there = {
+            (Path(at) / name).relative_to(folder).as_posix()
+            for at, folders, files in os.walk(folder)
+            for name in (*files, *(each for each in folders if (Path(at) / each).is_symlink()))
+        }
+        return _are_exported(there, (folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
         return False
 
 
+def _is_zipped_export(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return _are_exported(set(packed.namelist()), packed.read(MANIFEST))
+    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
+
+
+def _are_exported(names: set[str], manifest: bytes) -> bool:
+    """Whether all files are an export's own: those that its manifest names. Raises ValueError."""
+    try:
+        said = json.loads(manifest)
+        own = {MANIFEST, SHEET, *(str(entry["path"]) for entry in said["files"])}
+    except (KeyError, TypeError, RecursionError):
+        return False
+    others = {name for name in names - own if name.rpartition("/")[2] not in _OF_VIEWERS}
+    return "quorum" in said and not others
+
+
 def _into_place(work: Path, target: Path) -> None:
-    if not _is_export(target):
+    if not target.is_dir() or not any(target.iterdir()):
         work.rename(target)  # over an empty folder, too
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}{_REPLACED}", dir=target.parent))

@@ -24,7 +24,10 @@ _SHOWN = 20  # problems on the screen; the manifest has them all
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of ``./quorum export``; its exit status."""
+    """Command line of ``./quorum export``; its exit status.
+
+    0: all slices are exported; 1: some are left out, or there is no export.
+    """
     arguments = _parser().parse_args(argv)
     choice = Choice(include=arguments.include, known_data=arguments.data == "known")
     given = {"geometry": arguments.geometry, "copies": arguments.copies}
@@ -60,11 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    _tell(manifest, arguments.out)
-    return 0
+    return 1 if _tell(manifest, arguments.out) else 0
 
 
-def _tell(manifest: dict[str, Any], out: Path) -> None:
+def _tell(manifest: dict[str, Any], out: Path) -> int:
+    """Say what was made, and how many slices were left out, which is returned."""
     for problem in manifest["problems"][:_SHOWN]:
         print(f"task {problem['task_id']}: {problem['reason']}", file=sys.stderr)
     more = len(manifest["problems"]) - _SHOWN
@@ -78,6 +81,11 @@ def _tell(manifest: dict[str, Any], out: Path) -> None:
             file=sys.stderr,
         )
     print(f"{len(manifest['slices'])} slices in {out}")
+    there = {entry["task"] for entry in manifest["slices"]}
+    left_out = {problem["task_id"] for problem in manifest["problems"]} - there
+    if left_out:
+        print(f"{len(left_out)} slices were left out, see above", file=sys.stderr)
+    return len(left_out)
 
 
 def _parser() -> argparse.ArgumentParser:

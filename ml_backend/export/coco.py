@@ -94,10 +94,10 @@ def _image(piece: Slice, path: str) -> dict[str, Any]:
         "height": height,
         "width": width,
         "attributes": {
+            **piece.data,  # a team's own keys must not pass for ours
             "split": piece.split,
             "mask_by": piece.made.by,
             "version": piece.made.version,
-            **piece.data,
         },
     }
 

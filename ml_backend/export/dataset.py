@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
@@ -15,8 +15,9 @@ from ..settings import Settings
 from ..store import Store, is_version
 from ..survey import Survey, survey, unit_of
 from ..targets import Target, target_of
+from .config_keys import keys_of
 from .drafts import Made, drafts_of
-from .formats import About, ExportError, Maker, Slice, Split
+from .formats import About, ExportError, Maker, Slice, Split, series_of
 from .people import Numbers
 from .task_data import exported
 
@@ -88,6 +89,7 @@ class Dataset:
             made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             version=current,
             label_config=str(project["label_config"]),
+            tasks=_by_series(found.tasks, {series_of(task.id, task.data) for task in tasks}),
         )
         return cls(
             about=about,
@@ -146,7 +148,8 @@ class Dataset:
         problems: list[Problem],
     ) -> Slice | None:
         config, (height, width) = self.about.config, image.shape[:2]
-        data = exported(task.data, config.image_key, known_only=self._choice.known_data)
+        images = {config.image_key, *keys_of(self.about.label_config).images}
+        data = exported(task.data, images, known_only=self._choice.known_data)
         people = [a for a in annotations if not self._made.untouched(a)]
         version = self.about.version
         if not people and annotations and self._choice.include == "all":
@@ -168,7 +171,15 @@ class Dataset:
             problems.append(Problem(task.id, f"the committee's draft is left out: {error}"))
             return None
         maker = Maker("version", annotation_ids=tuple(a.id for a in annotations), version=version)
-        return Slice(task.id, image, label_map, data, split, maker)
+        return Slice(
+            task_id=task.id,
+            image=image,
+            label_map=label_map,
+            data=data,
+            split=split,
+            made=maker,
+            series=series_of(task.id, task.data),
+        )
 
     def _drawn(
         self,
@@ -202,6 +213,7 @@ class Dataset:
             agreement=agreement,
             ground_truth=target.ground_truth,
             updated_at=max(changed for _, changed in target.used),
+            series=series_of(task.id, task.data),
         )
 
     def _people(self, annotations: Sequence[Annotation]) -> tuple[int, ...]:
@@ -219,6 +231,17 @@ def _place(task: Task) -> tuple[str, str, str, float, float, int]:
     unit, frame = unit_of(task), task.data.get("frame")
     names = (unit.patient or "", str(task.data.get("study") or ""), unit.series or "")
     return *names, unit.position_mm or 0.0, float(frame) if isinstance(frame, int) else 0.0, task.id
+
+
+def _by_series(
+    tasks: Iterable[Task], wanted: Collection[tuple[str, ...]]
+) -> dict[tuple[str, ...], list[tuple[int, Mapping[str, Any]]]]:
+    """The tasks of some series, along their positions."""
+    found: dict[tuple[str, ...], list[tuple[int, Mapping[str, Any]]]] = defaultdict(list)
+    for task in sorted(tasks, key=_place):
+        if (series := series_of(task.id, task.data)) in wanted:
+            found[series].append((task.id, task.data))
+    return dict(found)
 
 
 def _parts(tasks: Sequence[Task]) -> Iterator[list[Task]]:

@@ -52,7 +52,7 @@ def write(
         )
     (out / SEGMENTATIONS).mkdir(parents=True, exist_ok=True)
     used: set[str] = set()
-    for _, group in groupby(slices, key=lambda piece: piece.text("series") or piece.name):
+    for _, group in groupby(slices, key=lambda piece: piece.series_key):
         yield from _series(list(group), out, about, copies, used)
 
 
@@ -61,9 +61,14 @@ def _series(
 ) -> Iterator[FileRecord]:
     drawn: dict[int, Drawn] = {}
     headers: dict[str, Dataset] = {}
+    tasks: dict[tuple[str, int], int] = {}
     for piece in pieces:
         try:
-            drawn[piece.task_id] = _drawn(piece, copies, headers)
+            one = _drawn(piece, copies, headers)
+            first = tasks.setdefault((str(one.image.SOPInstanceUID), one.frame), piece.task_id)
+            if first != piece.task_id:
+                raise ValueError(f"task {first} is the same image, and its mask is exported")
+            drawn[piece.task_id] = one
         except ValueError as error:
             about.problems.append({"task_id": piece.task_id, "reason": str(error)})
     if not drawn:
@@ -81,7 +86,6 @@ def _series(
     except SegmentationError as error:
         about.problems.extend({"task_id": task, "reason": str(error)} for task in drawn)
         return
-    tasks = {(str(one.image.SOPInstanceUID), one.frame): task for task, one in drawn.items()}
     for number, dataset in enumerate(finished, start=1):
         path = f"{SEGMENTATIONS}/{stem}{f'-{number}' if len(finished) > 1 else ''}.dcm"
         dataset.save_as(out / path)

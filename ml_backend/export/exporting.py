@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..label_studio import LabelStudio
 from ..settings import Settings
 from ..store import Store, StoreError
-from .archive import MANIFEST, whole
+from .archive import MANIFEST, SHEET, whole
 from .dataset import Choice, Dataset
 from .formats import FORMATS, About, ExportError, FileRecord, Slice
 from .release import commit, release
@@ -39,8 +39,8 @@ def export_to(
     """Export a project into a folder, or a zip if `target` is named ``….zip``; the manifest.
 
     Slices pass through one after another. If it fails or is killed nothing is there. `options` are
-    the format's own (Format.options). Raises ExportError, LabelStudioError, MaskError,
-    SettingsError, StoreError, OSError.
+    the format's own (Format.options). Raises ExportError, also where not one of the slices can be
+    exported, LabelStudioError, MaskError, SettingsError, StoreError, OSError.
     """
     if format_name not in FORMATS:
         raise ExportError(f"there is no format {format_name[:40]!r}: {', '.join(FORMATS)}")
@@ -63,6 +63,9 @@ def export_to(
 
         for record in write(watched(), sink.folder, dataset.about, **given):
             ledger.file(record, sink.add(record.path))
+        contents = ledger.contents()
+        if dataset.total and not contents["slices"]:
+            raise ExportError(_nothing(dataset.total, contents["problems"]))
         manifest = {
             "format": format_name,
             "quorum": {"release": release(), "commit": commit()},
@@ -73,12 +76,18 @@ def export_to(
             "held_out_unit": dataset.about.held_out_unit,
             "quality": quality_of(store, dataset.about.version),
             "trial": store.figures("trial") or None,
-            **ledger.contents(),
+            **contents,
         }
-        sink.add_text("README.md", data_sheet(manifest))
+        sink.add_text(SHEET, data_sheet(manifest))
         sink.add_text(MANIFEST, json.dumps(manifest, indent=1, allow_nan=False))
     progress("export", dataset.total, dataset.total)
     return manifest
+
+
+def _nothing(total: int, problems: Sequence[Mapping[str, Any]]) -> str:
+    """Why there is no data set, which must not take the place of an earlier one."""
+    first = next((f"; task {one['task_id']}: {one['reason']}" for one in problems), "")
+    return f"not one of {total} slices has a mask that could be exported, so none is written{first}"
 
 
 class Ledger:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -60,23 +61,51 @@ class Slice:
     agreement: float | None = None  # mean foreground Dice between annotators; None with one
     ground_truth: bool = False
     updated_at: str | None = None  # of the newest annotation behind the mask, ISO 8601
+    series: tuple[str, ...] = ()  # series_of() the task as Label Studio has it; never written
 
     @property
     def name(self) -> str:
         """What files of this slice alone are named after."""
         return f"task-{self.task_id}"
 
+    @property
+    def series_key(self) -> tuple[str, ...]:
+        """What slices of the same series have in common, and no other."""
+        return self.series or series_of(self.task_id, self.data)
+
     def text(self, key: str) -> str | None:
         """A value of the data as text, None if it is missing or empty."""
-        value = self.data.get(key)
-        return str(value) if value not in (None, "") else None
+        return text_of(self.data, key)
 
     def number(self, key: str) -> float | None:
         """A finite number of the data, None if there is none."""
-        value = self.data.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value) if np.isfinite(value) else None
+        return number_of(self.data, key)
+
+
+def text_of(data: Mapping[str, Any], key: str) -> str | None:
+    """A value of a task's data as text, None if it is missing or empty."""
+    value = data.get(key)
+    return str(value) if value not in (None, "") else None
+
+
+def number_of(data: Mapping[str, Any], key: str) -> float | None:
+    """A finite number of a task's data, None if there is none."""
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def series_of(task_id: int, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """A task's series, told apart from all others; a task without one stands for itself.
+
+    The importer's pseudonyms are unique, but in a team's own project each patient may have a
+    series "1".
+    """
+    series = text_of(data, "series")
+    if series is None:
+        return (f"task-{task_id}",)
+    return text_of(data, "patient") or "", text_of(data, "study") or "", series
 
 
 @dataclass(frozen=True)
@@ -91,6 +120,11 @@ class About:
     label_config: str = ""  # the project's, XML
     # {"task_id", "reason"} of slices that are left out; writers may add some.
     problems: list[Mapping[str, Any]] = field(default_factory=list)
+    # All tasks of a series by series_of(), in its order: id and data as Label Studio has them. They
+    # say where slices lie that are not exported; nothing of them is to be written.
+    tasks: Mapping[tuple[str, ...], Sequence[tuple[int, Mapping[str, Any]]]] = field(
+        default_factory=dict
+    )
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..masks import to_regions
+from .config_keys import completed
 from .formats import About, FileRecord, Slice
 from .png import write_image
 from .spool import Spool
@@ -44,7 +45,7 @@ def write(slices: Iterator[Slice], out: Path, about: About) -> Iterator[FileReco
     finally:
         if spool is not None:
             spool.__exit__(None, None, None)
-    (out / "label_config.xml").write_text(about.label_config)
+    (out / "label_config.xml").write_text(about.label_config, encoding="utf-8")
     yield FileRecord("label_config.xml", "other")
 
 
@@ -58,8 +59,10 @@ def _closed(spool: Spool, out: Path, number: int, held: list[int]) -> FileRecord
 def _task(piece: Slice, path: str, about: About) -> dict[str, Any]:
     folder = FOLDER.format(project=about.project_id)
     regions = to_regions(piece.label_map, about.config)
+    address = f"{folder}/{path}"
+    data = completed(piece.data, about.label_config, address)
     task: dict[str, Any] = {
-        "data": {**piece.data, about.config.image_key: f"{folder}/{path}"},
+        "data": {**data, about.config.image_key: address},
         "meta": {
             "split": piece.split,
             "made": piece.made.as_json(),

@@ -19,7 +19,7 @@ from importer.segmentations.planes import Plane, own_plane
 from importer.segmentations.stored import as_stored
 from importer.segmentations.volumes import VolumeSlice, write_volumes
 
-from .formats import About, ExportError, FileRecord, Slice
+from .formats import About, ExportError, FileRecord, Slice, number_of, text_of
 
 VOLUMES = "volumes"
 
@@ -42,25 +42,30 @@ def write(
     planes = read_geometry(geometry) if geometry else None
     (out / VOLUMES).mkdir(parents=True, exist_ok=True)
     used: set[str] = set()
-    for _, group in groupby(slices, key=lambda piece: piece.text("series") or piece.name):
+    for _, group in groupby(slices, key=lambda piece: piece.series_key):
         yield from _series(list(group), out, about, planes, used)
 
 
 def _series(
     pieces: list[Slice], out: Path, about: About, planes: Planes | None, used: set[str]
 ) -> Iterator[FileRecord]:
-    ready: list[VolumeSlice] = []
-    tasks: list[int] = []
+    ready: dict[int, VolumeSlice] = {}  # by task
     for piece in pieces:
         try:
-            ready.append(_placed(piece, planes))
-            tasks.append(piece.task_id)
+            ready[piece.task_id] = _placed(piece, planes)
         except ValueError as error:
             about.problems.append({"task_id": piece.task_id, "reason": str(error)})
     if not ready:
         return
+    size = next(iter(ready.values())).size
+    slices: dict[int, VolumeSlice] = {}
+    # The grid is the whole series', whatever of it is exported.
+    for task_id, data in about.tasks.get(pieces[0].series_key, ()):
+        slices[task_id] = ready.get(task_id) or _bare_place(data, planes, size)
+    slices = slices if ready.keys() <= slices.keys() else ready
+    tasks = list(slices)
     files = write_volumes(
-        ready,
+        list(slices.values()),
         out / VOLUMES,
         file_stem(pieces[0].text("series") or pieces[0].name, used),
         _sidecar(pieces, about),
@@ -79,17 +84,9 @@ def _placed(piece: Slice, planes: Planes | None) -> VolumeSlice:
     rows, columns = piece.number("rows"), piece.number("columns")
     size = (int(rows), int(columns)) if rows and columns else (None, None)
     label_map, image = as_stored(piece.label_map, *size), as_stored(piece.image, *size)
-    plane: Plane | None
-    spacing = _spacing(piece.data)
-    offset = piece.number("slice_position_mm")
-    if planes is not None:
-        plane = planes.get((piece.text("instance") or "", int(piece.number("frame") or 0)))
-        if plane is None:
-            raise ValueError("the file of true planes (--geometry) does not have this slice")
-        spacing = plane.row_mm, plane.column_mm
-    else:
-        row_mm, column_mm = spacing or (1.0, 1.0)
-        plane = None if offset is None else own_plane(offset, row_mm, column_mm)
+    plane, spacing = _plane(piece.data, planes)
+    if planes is not None and plane is None:
+        raise ValueError("the file of true planes (--geometry) does not have this slice")
     height, width = label_map.shape
     return VolumeSlice(
         plane=plane,
@@ -100,6 +97,29 @@ def _placed(piece: Slice, planes: Planes | None) -> VolumeSlice:
         spacing_mm=spacing,
         said=_said(piece, stretched=piece.label_map.shape != label_map.shape),
     )
+
+
+def _bare_place(
+    data: Mapping[str, Any], planes: Planes | None, size: tuple[int, int]
+) -> VolumeSlice:
+    """Where a slice lies that is not exported; `size` is the series', if the task says none."""
+    rows, columns = number_of(data, "rows"), number_of(data, "columns")
+    plane, spacing = _plane(data, planes)
+    own = (int(rows), int(columns)) if rows and columns else size
+    return VolumeSlice(plane, label_map=None, image=None, size=own, spacing_mm=spacing)
+
+
+def _plane(
+    data: Mapping[str, Any], planes: Planes | None
+) -> tuple[Plane | None, tuple[float, float] | None]:
+    """A slice's plane, None if it is not known, and its pixels' spacing."""
+    spacing = _spacing(data)
+    if planes is not None:
+        frame = int(number_of(data, "frame") or 0)
+        plane = planes.get((text_of(data, "instance") or "", frame))
+        return plane, (plane.row_mm, plane.column_mm) if plane else spacing
+    offset = number_of(data, "slice_position_mm")
+    return None if offset is None else own_plane(offset, *(spacing or (1.0, 1.0))), spacing
 
 
 def _said(piece: Slice, *, stretched: bool) -> dict[str, Any]:
@@ -158,7 +178,12 @@ def file_stem(series: str, used: set[str]) -> str:
 
 
 def read_geometry(path: Path) -> Planes:
-    """The planes in a file that the hospital gave. Raises ExportError, OSError."""
+    """The planes in a file that the hospital gave. Raises ExportError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        why = error.strerror or "unknown"
+        raise ExportError(f"{path} cannot be read ({why}): give another --geometry") from None
     try:
         return {
             (instance, int(frame)): Plane(
@@ -168,7 +193,7 @@ def read_geometry(path: Path) -> Planes:
                 row_mm=_numbers(plane["spacing"], 2)[0],
                 column_mm=_numbers(plane["spacing"], 2)[1],
             )
-            for instance, frames in json.loads(path.read_bytes())["planes"].items()
+            for instance, frames in json.loads(content)["planes"].items()
             for frame, plane in frames.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):

@@ -12,7 +12,7 @@ _HASH = re.compile(r"[0-9a-f]{40,64}")
 def release(clone: Path = _CLONE) -> str | None:
     """The release in pyproject.toml, None if it is not there."""
     try:
-        text = (clone / "pyproject.toml").read_text()
+        text = (clone / "pyproject.toml").read_text(encoding="utf-8")
     except OSError:
         return None
     found = re.search(r'^version = "([^"]+)"$', text, re.MULTILINE)

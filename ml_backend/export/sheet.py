@@ -13,6 +13,7 @@ from typing import Any
 
 from .task_data import KNOWN
 
+_PICTURES = ("png", "coco", "label-studio")  # with pictures as they were drawn on
 _ROWS = 20  # of a table; what is rarer is counted together
 
 _READ = {
@@ -98,7 +99,7 @@ def _composition(manifest: Mapping[str, Any]) -> Iterable[str]:
             for entry in slices
             if entry["pixels"][label]
         ]
-        share = f"{100 * median(areas):.2g} %" if areas else "–"
+        share = f"{100 * median(areas):.3g} %" if areas else "–"
         rows.append([number, label, len(areas), share])
     yield _table(["value", "class", "slices with it", "its median area on them"], rows)
     empty = sum(1 for entry in slices if not any(entry["pixels"].values()))
@@ -191,6 +192,13 @@ def _limits(manifest: Mapping[str, Any]) -> Iterable[str]:
             "The tasks do not say which patient a slice is of: slices of one patient may stand in "
             "training and in evaluation."
         )
+    stretched = sum(map(_is_stretched, slices))
+    if stretched and manifest["format"] in _PICTURES:
+        yield (
+            f"{stretched} pictures were stretched to show square pixels. `pixel_spacing_mm` "
+            "(between rows, between columns) is that of the stored matrix, `rows` by `columns`. "
+            "Times rows / height and columns / width it is the picture's."
+        )
     own = sum(1 for entry in slices if entry["made"]["by"] == "version")
     if own:
         yield f"{own} masks are a model's: to train or test with them repeats its errors."
@@ -201,6 +209,11 @@ def _limits(manifest: Mapping[str, Any]) -> Iterable[str]:
             f"{len(manifest['problems'])} complaints about slices or annotations that were left "
             "out are in the manifest, under `problems`."
         )
+
+
+def _is_stretched(entry: Mapping[str, Any]) -> bool:
+    stored = [entry["data"].get("rows"), entry["data"].get("columns")]
+    return None not in stored and stored != list(entry["size"])
 
 
 def _draft_bias(began: int, trial: Mapping[str, Any]) -> Iterable[str]:

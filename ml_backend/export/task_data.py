@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 # What the importer puts into tasks; all of it is pseudonyms, numbers and the standard's terms.
@@ -14,27 +14,35 @@ KNOWN = frozenset(
     modality body_part laterality rows columns window_center window_width
     """.split()
 )
-# An address may carry a token, and says where a hospital keeps its files: a scheme, a path from the
-# root, a Windows share or drive, or a picture inside the text itself.
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*(?:[/\\~]|[a-z]:[/\\]|data:|www\.)", re.IGNORECASE)
+# An address may carry a token, and says where a hospital keeps its files; folders and files often
+# bear a patient's name. A scheme; a path from the root, a Windows share or drive, or a picture
+# inside the text itself; paths of three parts (and dates); names of files by their ending.
+_ADDRESS = re.compile(
+    r"""
+    [a-z0-9+.-]://
+    | (?<![^\s"'()<>\[\]{}=,;:|]) (?: [/\\]\S | ~\w*[/\\] | [a-z]:[/\\] | data:\S | www\. )
+    | [^\s/\\] [/\\] [^\s/\\]+ [/\\] [^\s/\\]
+    | \. (?: dcm | dicom | ima | png | jpe?g | jp2 | tiff? | bmp | gif | webp | svg | nii | nrrd
+        | mh[ad] | mp4 | avi | pdf | docx? | xlsx? | csv | txt | json | xml | zip | tar | gz ) \b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _E_MAIL = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
 _LEFT_OUT = object()
 
 
 def exported(
-    data: Mapping[str, Any], image_key: str, *, known_only: bool = False
+    data: Mapping[str, Any], image_keys: Collection[str], *, known_only: bool = False
 ) -> dict[str, Any]:
     """A task's data as it is exported, JSON-able.
 
-    Left out are the images' addresses, every other value that is or holds an address or an e-mail,
-    at any depth, and with `known_only` all keys but the importer's. Numbers that JSON cannot hold
-    become None.
+    Left out are the images (`image_keys`), every other value that is or holds an address, a path, a
+    file's name or an e-mail, at any depth, and with `known_only` all keys but the importer's.
+    Numbers that JSON cannot hold become None.
     """
     found = {}
     for key, value in data.items():
-        if key == image_key or key == "image" or key.startswith("image_"):
-            continue
-        if (known_only and key not in KNOWN) or _private(key):
+        if key in image_keys or (known_only and key not in KNOWN) or _private(key):
             continue
         kept = _kept(value)
         if kept is not _LEFT_OUT:

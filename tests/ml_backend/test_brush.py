@@ -11,7 +11,7 @@ import pytest
 from label_studio_sdk.converter import brush
 from PIL import Image
 
-from ml_backend.brush import MaskError, decode_bitmask, decode_rle, encode_rle
+from ml_backend.brush import MaskError, decode_bitmask, decode_rle, encode_bitmask, encode_rle
 
 
 def masks_of_all_kinds():
@@ -354,6 +354,13 @@ def bitmask(mask):
 def test_a_bitmask_is_read_by_its_transparency():
     mask = np.random.default_rng(2).random((20, 30)) < 0.3
     assert np.array_equal(decode_bitmask(bitmask(mask), 20, 30), mask)
+
+
+def test_a_mask_is_the_same_after_a_bitmask_s_round_trip():
+    mask = np.random.default_rng(3).random((20, 30)) < 0.3
+    assert np.array_equal(decode_bitmask(encode_bitmask(mask), 20, 30), mask)
+    with pytest.raises(MaskError, match="its shape is"):
+        encode_bitmask(np.zeros((0, 4), bool))
 
 
 def test_a_bitmask_that_is_none_is_refused_with_the_reason():

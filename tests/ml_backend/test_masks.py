@@ -165,6 +165,64 @@ def test_a_label_of_another_tool_is_no_mask_but_one_that_no_tool_has_is_named():
             to_label_map([lost], config, 10, 20)
 
 
+TWO_CONTROLS = """<View><Image name="image" value="$image"/><Image name="other" value="$other"/>
+<BitmaskLabels name="vessels" toName="image"><Label value="vessel"/></BitmaskLabels>
+<BrushLabels name="organs" toName="image"><Label value="liver"/><Label value="tumour"/>
+</BrushLabels><BrushLabels name="lesions" toName="image"><Label value="tumour"/>
+<Label value="cyst"/></BrushLabels>
+<BrushLabels name="elsewhere" toName="other"><Label value="bone"/></BrushLabels></View>"""
+
+
+def test_all_brush_and_bitmask_labels_of_one_image_are_the_classes_in_the_config_s_order():
+    config = BrushConfig.parse(TWO_CONTROLS)
+    assert config.labels == ("vessel", "liver", "tumour", "cyst")
+    assert (config.to_name, config.image_key) == ("image", "image")
+    cyst = stroke(HALF, "cyst", from_name="lesions")
+    assert np.array_equal(to_label_map([cyst], config, 10, 20), HALF * 4)
+    for control in ("organs", "lesions"):  # one name is one class
+        tumour = stroke(HALF, "tumour", from_name=control)
+        assert np.array_equal(to_label_map([tumour], config, 10, 20), HALF * 3)
+
+
+def test_a_draft_is_of_the_control_that_has_its_label():
+    config = BrushConfig.parse(TWO_CONTROLS)
+    label_map = np.random.default_rng(4).integers(0, 5, (10, 20), dtype=np.uint8)
+    regions = to_regions(label_map, config)
+    assert [(each["from_name"], each["type"]) for each in regions] == [
+        ("vessels", "bitmasklabels"),
+        ("organs", "brushlabels"),
+        ("organs", "brushlabels"),
+        ("lesions", "brushlabels"),
+    ]
+    assert all(each["value"][each["type"]] for each in regions)
+    assert np.array_equal(to_label_map(regions, config, 10, 20), label_map)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        stroke(HALF, "bone", from_name="elsewhere"),
+        {**stroke(HALF), "type": "brush", "value": {"format": "rle", "rle": encode_rle(HALF)}},
+        {**stroke(HALF), "type": "labels", "value": {"rle": encode_rle(HALF), "labels": ["x"]}},
+        {**stroke(HALF), "type": "bitmask", "value": {"imageDataURL": bitmask(HALF)}},
+    ],
+)
+def test_pixels_of_a_control_that_is_not_read_are_no_empty_mask(drawn):
+    with pytest.raises(MaskError, match=r"region 1: .*BrushLabels"):
+        to_label_map([drawn], BrushConfig.parse(TWO_CONTROLS), 10, 20)
+
+
+def test_more_labels_than_a_byte_counts_are_refused_over_all_controls():
+    controls = "".join(
+        f"<BrushLabels name='{name}' toName='i'>"
+        + "".join(f"<Label value='{name}{n}'/>" for n in range(128))
+        + "</BrushLabels>"
+        for name in "ab"
+    )
+    with pytest.raises(MaskError, match="256 labels"):
+        BrushConfig.parse(f"<View><Image name='i' value='$i'/>{controls}</View>")
+
+
 def labelled(*names, **changed):
     drawn = stroke(HALF, **changed)
     return {**drawn, "value": {**drawn["value"], "brushlabels": list(names)}}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,8 @@ def fill(sink, text="new"):
     (sink.folder / "masks").mkdir()
     (sink.folder / "masks" / "1.png").write_bytes(b"\x89PNG" + text.encode())
     measured = sink.add("masks/1.png")
-    sink.add_text("manifest.json", json.dumps({"quorum": {}, "text": text}))
+    said = {"quorum": {}, "text": text, "files": [{"path": "masks/1.png"}, {"path": "gone.txt"}]}
+    sink.add_text("manifest.json", json.dumps(said))
     return measured
 
 
@@ -114,6 +116,64 @@ def test_other_files_are_never_replaced(tmp_path):
         with pytest.raises(ExportError, match="choose"), whole(tmp_path / name):
             raise AssertionError("nothing may be written")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
+
+
+def test_what_somebody_put_beside_an_earlier_export_is_never_replaced(tmp_path):
+    for name in TARGETS:
+        with whole(tmp_path / name) as sink:
+            fill(sink)
+    (tmp_path / "taken" / "runs").mkdir()
+    mine = tmp_path / "taken" / "runs" / "model.pt"
+    mine.write_text("mine")
+    with zipfile.ZipFile(tmp_path / "taken.zip", "a") as packed:
+        packed.writestr("mine.txt", "mine")
+    (tmp_path / "thesis.zip").write_bytes(b"mine")
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as packed:
+        packed.writestr("manifest.json", '{"quorum": 1, "files": [{"path": "gone.txt"}]}')
+        packed.writestr("mine.txt", "mine")
+    for name in (*TARGETS, "thesis.zip", "archive.zip"):
+        with pytest.raises(ExportError, match="choose"), whole(tmp_path / name):
+            raise AssertionError("nothing may be written")
+    assert mine.read_text() == "mine" and (tmp_path / "thesis.zip").read_bytes() == b"mine"
+    mine.unlink()
+    (tmp_path / "taken" / ".DS_Store").write_text("a file browser's")
+    with whole(tmp_path / "taken") as sink:
+        fill(sink, "new")
+    assert names(tmp_path / "taken") == {"masks/1.png", "manifest.json"}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_somebody_put_there_during_the_export_stays(tmp_path, name):
+    with pytest.raises(ExportError, match="choose"), whole(tmp_path / name) as sink:
+        fill(sink)
+        mine = tmp_path / name if name.endswith(".zip") else tmp_path / name / "mine.txt"
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text("mine")
+    assert mine.read_text() == "mine"
+
+
+def test_a_link_to_a_folder_stays_a_link_and_the_folder_takes_the_export(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    for _ in range(2):
+        with whole(tmp_path / "link") as sink:
+            fill(sink)
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "disk") == {"masks/1.png", "manifest.json"}
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises((ExportError, OSError)), whole(tmp_path / "loop"):
+        raise AssertionError("nothing may be written")
+
+
+def test_the_folder_that_one_is_in_is_refused_for_what_it_is(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (Path(), Path("../here"), tmp_path / "here"):
+        with pytest.raises(ExportError, match="is the folder that you are in"), whole(name):
+            raise AssertionError("nothing may be written")
+    with whole(Path("below")) as sink:
+        fill(sink)
+    assert names(tmp_path / "here" / "below") == {"masks/1.png", "manifest.json"}
 
 
 @pytest.mark.parametrize("path", ["../out", "/etc/x", "a/../../b"])

@@ -30,13 +30,26 @@ def test_it_says_how_many_slices_there_are_and_where(monkeypatch, tmp_path, caps
 
 
 def test_problems_are_told_but_no_flood_of_them(monkeypatch, tmp_path, capsys):
-    project = Crowd(patients=[f"p{n}" for n in range(15)])
+    project = Crowd(patients=[f"p{n}" for n in range(16)])
+    project.draw(31, project.reference(31))
     for task_id in range(1, 31):
         project.draw(task_id, project.reference(task_id), regions=[{"type": "brushlabels"}])
     with standing_in(monkeypatch, project):
-        assert main(["1", "--out", str(tmp_path / "t.zip"), "--format", "coco"]) == 0
+        assert main(["1", "--out", str(tmp_path / "t.zip"), "--format", "coco"]) == 1
     said = capsys.readouterr().err
     assert said.count("is left out") == 20 and "and 10 more" in said
+    assert "30 slices were left out" in said
+
+
+def test_an_annotation_that_another_stands_in_for_leaves_no_slice_out(
+    monkeypatch, tmp_path, capsys
+):
+    project = Crowd()
+    project.draw(1, project.reference(1))
+    project.draw(1, project.reference(1), who=2, regions=[{"type": "brushlabels"}])
+    with standing_in(monkeypatch, project):
+        assert main(["1", "--out", str(tmp_path / "t")]) == 0
+    assert "is left out" in capsys.readouterr().err
 
 
 def test_a_server_that_is_down_ends_it_with_a_remedy(tmp_path, capsys):

@@ -75,3 +75,15 @@ def test_a_held_out_mask_that_no_person_has_seen_stands_apart(tmp_path):
     assert 977 in {image["id"] for image in apart["images"]}
     measured = json.loads((tmp_path / "instances_evaluation.json").read_text())["images"]
     assert {image["attributes"]["mask_by"] for image in measured} == {"person"}
+
+
+def test_a_team_s_own_keys_do_not_pass_for_ours(tmp_path):
+    said = {"split": "test", "mask_by": "somebody", "version": "v1", "site": "north"}
+    written(write, tmp_path, [replace(pieces()[0], data=said)])
+    (image,) = json.loads((tmp_path / "instances_training.json").read_text())["images"]
+    assert image["attributes"] == {
+        "split": "training",
+        "mask_by": "person",
+        "version": None,
+        "site": "north",
+    }

@@ -141,6 +141,19 @@ def test_without_copies_the_way_is_told(tmp_path):
         list(write(iter([]), tmp_path, about(), copies=tmp_path / "nowhere"))
 
 
+def test_of_two_tasks_with_one_image_the_second_is_left_out_with_its_own_reason(imported, tmp_path):
+    slices, _, copies = imported
+    other = replace(slices[1], task_id=90, label_map=slices[2].label_map)
+    context = about()
+    (record,) = write(iter([*slices, other]), tmp_path, context, copies=copies)
+    assert sorted(record.tasks) == [one.task_id for one in slices]
+    (problem,) = context.problems
+    assert problem == {
+        "task_id": 90,
+        "reason": "task 1 is the same image, and its mask is exported",
+    }
+
+
 def test_what_has_no_copy_is_left_out_with_its_reason(imported, tmp_path):
     slices, _, copies = imported
     data = slices[0].data

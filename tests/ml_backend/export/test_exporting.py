@@ -9,6 +9,7 @@ import pytest
 
 from ml_backend.export import Choice, ExportError, export_to
 from ml_backend.export.formats import FORMATS, FileRecord, Format
+from ml_backend.label_studio import LabelStudioError
 from ml_backend.masks import to_regions
 from ml_backend.settings import Settings
 from ml_backend.store import Store
@@ -156,6 +157,24 @@ def test_a_project_without_labels_is_an_empty_data_set(settings, tmp_path):
     for name in OWN:
         manifest = export_to(settings, Crowd(), 1, name, tmp_path / name)
         assert manifest["slices"] == []
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("target", ["t", "t.zip"])
+def test_an_export_without_a_slice_does_not_replace_one_with_slices(
+    settings, project, tmp_path, name, target
+):
+    export_to(settings, project, 1, name, tmp_path / target)
+    before = sorted(p.stat().st_ino for p in (tmp_path / target, *(tmp_path / target).rglob("*")))
+
+    def refused(url, task_id=None):
+        raise LabelStudioError("Label Studio answers 500", status=500)
+
+    project.image = refused
+    with pytest.raises(ExportError, match=r"not one of 7 slices .*; task 1: Label Studio answers"):
+        export_to(settings, project, 1, name, tmp_path / target)
+    now = sorted(p.stat().st_ino for p in (tmp_path / target, *(tmp_path / target).rglob("*")))
+    assert now == before
 
 
 def test_all_marks_the_committee_s_masks_in_the_sheet(settings, project, tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from importer import import_dicom
 from importer.cli import COMMANDS
 from importer.journal import iter_tasks
+from ml_backend.export import export_to
 from ml_backend.export.formats import ExportError, Maker, Slice
 from ml_backend.export.nifti import write
+from ml_backend.settings import Settings
 from tests.importer.dicom_series import (
     AXES,
     COLUMNS,
@@ -23,7 +25,7 @@ from tests.importer.dicom_series import (
     single_frames,
 )
 
-from .slices import about, pieces, written
+from .slices import Crowd, about, pieces, written
 
 
 def piece(number, offset_mm=None, shape=(ROWS, COLUMNS), **data):
@@ -100,6 +102,83 @@ def test_a_slice_that_was_not_exported_is_an_empty_plane_and_said_so(tmp_path):
     assert [int(known[:, :, plane].min()) for plane in range(5)] == [1, 1, 0, 0, 1]
     (sidecar,) = tmp_path.rglob("*.json")
     assert json.loads(sidecar.read_text())["EmptyPlanes"] == 2
+
+
+def placed_among(series):
+    """About, which knows all tasks of a series, whatever of it is exported."""
+    tasks = [(one.task_id, {**one.data, "image": "http://server/x.png"}) for one in series]
+    return about(tasks={series[0].series_key: tasks})
+
+
+def planes_known(out):
+    (known,) = volumes(out, "known").values()
+    return [int(plane) for plane in np.asarray(known.dataobj).min(axis=(0, 1))]
+
+
+def test_the_grid_is_the_whole_series_whatever_of_it_is_exported(tmp_path):
+    series = [piece(number, 1.0 * number) for number in range(12)]
+    taken = [series[2], series[9]]
+    records = written(write, tmp_path, taken, placed_among(series))
+    (labels,) = volumes(tmp_path).values()
+    assert labels.header.get_zooms() == pytest.approx((0.6, 0.8, 1.0))
+    drawn = np.asarray(labels.dataobj)
+    assert drawn.shape[2] == 12
+    for one in taken:
+        assert np.array_equal(drawn[:, :, one.task_id].T, one.label_map)
+    assert planes_known(tmp_path) == [int(number in (2, 9)) for number in range(12)]
+    (sidecar,) = tmp_path.rglob("*.json")
+    said = json.loads(sidecar.read_text())
+    assert (said["Planes"], said["EmptyPlanes"], len(said["Slices"])) == (12, 10, 2)
+    assert {task for record in records for task in record.tasks} == {2, 9}
+    # Nothing of the others is written but where they lie.
+    assert "server" not in sidecar.read_text() and f"{3:020x}" not in sidecar.read_text()
+
+
+def test_a_slice_of_another_size_or_without_a_place_adds_no_plane(tmp_path):
+    series = [piece(number, 1.0 * number) for number in range(4)]
+    others = [piece(7, 9.0, rows=30), piece(8), piece(9, 0.5, pixel_spacing_mm=[2.0, 2.0])]
+    written(write, tmp_path, series[:1], placed_among([*series, *others]))
+    (labels,) = volumes(tmp_path).values()
+    assert labels.shape[2] == 4 and planes_known(tmp_path) == [1, 0, 0, 0]
+
+
+def test_grey_and_colour_slices_of_one_series_each_have_the_empty_planes(tmp_path):
+    grey, colour = piece(0, 0.0), piece(3, 3.0, (ROWS, COLUMNS, 3))
+    series = [grey, piece(1, 1.0), piece(2, 2.0), colour]
+    records = written(write, tmp_path, [grey, colour], placed_among(series))
+    assert [volume.shape[2] for volume in volumes(tmp_path).values()] == [3, 3]
+    masks = [record.tasks for record in records if record.role == "mask"]
+    assert sorted(masks) == [(0,), (3,)]
+
+
+def test_patients_whose_series_have_one_name_are_volumes_of_their_own(tmp_path):
+    series = [
+        piece(10 * n + k, 1.0 * k, series="1", patient=patient)
+        for n, patient in enumerate("ab")
+        for k in range(3)
+    ]
+    records = written(write, tmp_path, series)
+    masks = {record.path: record.tasks for record in records if record.role == "mask"}
+    assert masks == {
+        "volumes/1_labels.nii.gz": (0, 1, 2),
+        "volumes/1.2_labels.nii.gz": (10, 11, 12),
+    }
+
+
+def test_a_labelled_part_of_a_project_s_series_lies_on_the_series_grid(tmp_path):
+    project = Crowd(patients="ab", each=6, extra={"series": "1"})
+    for task_id in (2, 5, 9):  # the second and the fifth slice of a, the third of b
+        project.draw(task_id, project.reference(task_id))
+    settings = Settings(data_dir=tmp_path / "data")
+    manifest = export_to(settings, project, 1, "nifti", tmp_path / "out")
+    masks = {f["path"]: f["tasks"] for f in manifest["files"] if f["role"] == "mask"}
+    assert sorted(masks.values()) == [[2, 5], [9]]
+    for path, tasks in masks.items():
+        volume = nibabel.load(tmp_path / "out" / path)
+        assert volume.shape[2] == 6 and volume.header.get_zooms()[2] == 1
+        for task in tasks:
+            drawn = np.asarray(volume.dataobj)[:, :, (task - 1) % 6].T
+            assert np.array_equal(drawn, project.reference(task))
 
 
 def test_mixed_sizes_colours_and_repeats_are_volumes_of_their_own(tmp_path):
@@ -197,6 +276,8 @@ def test_with_the_hospitals_planes_the_affine_is_the_scanners(tmp_path):
 
 def test_a_file_of_planes_that_is_none_is_told(tmp_path):
     wrong = tmp_path / "geometry.json"
+    with pytest.raises(ExportError, match=r"geometry\.json cannot be read"):
+        list(write(iter([piece(1, 0.0)]), tmp_path / "out", about(), geometry=wrong))
     for content in ["", "[]", '{"planes": {"x": {"0": {"position": [1, 2]}}}}']:
         wrong.write_text(content)
         with pytest.raises(ExportError, match="no file of planes"):

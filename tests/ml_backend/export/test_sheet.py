@@ -92,3 +92,16 @@ def test_a_split_that_is_not_by_patient_is_a_known_limit(unit, said):
 
 def test_an_empty_data_set_has_a_sheet_too():
     assert "0 slices" in data_sheet(manifest([]))
+
+
+def test_a_class_that_fills_its_slices_covers_a_hundred_percent():
+    full = entry(1, pixels={"a|b": 100, "c": 0})
+    assert "| 1 | a\\|b | 1 | 100 % |" in data_sheet(manifest([full]))
+
+
+def test_of_stretched_pictures_the_pixels_size_is_said_to_be_the_stored_matrix_s():
+    data = {"rows": 5, "columns": 10, "pixel_spacing_mm": [2.0, 1.0]}
+    slices = [entry(1, data=data), entry(2, data={**data, "rows": 10}), entry(3)]
+    for name, said in (("png", True), ("coco", True), ("label-studio", True), ("nifti", False)):
+        sheet = data_sheet(manifest(slices, format=name))
+        assert ("1 pictures were stretched" in sheet) is said
