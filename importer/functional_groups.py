@@ -62,6 +62,14 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
         return None
 
 
+def whole_number(dataset: Dataset, keyword: str, default: int) -> int:
+    """A whole number; the default if it is absent, 0 or none (a damaged file may hold several)."""
+    try:
+        return int(value_of(dataset, keyword)) or default
+    except (TypeError, ValueError, OverflowError):
+        return default
+
+
 def frame_value(dataset: Dataset, keyword: str, frame: int = 0) -> Any:
     """An attribute of a frame (from 0): its own, the shared one, or the instance's; else None.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from .drawn import Export, ReturnError
 from .originals import find_originals
 from .returning import Returned, return_masks
 from .sending import Send, by_dicomweb, by_store
+from .spool import spool_in
 
 _EXPECTED = (ReturnError, KeyFileError, VaultError, LimitsError, ValueError)
 _SHOWN = 20
@@ -60,12 +60,12 @@ def _return(arguments: argparse.Namespace) -> Returned:
         old_names = {str(entry.get("uid")): name for name, entry in known.items()}
         arguments.out.mkdir(mode=0o700, parents=True, exist_ok=True)  # identified, from here on
         bar = tqdm(iter_objects(arguments.source, limits), desc="find", unit="object", disable=None)
-        with tempfile.TemporaryDirectory(prefix=".return-", dir=arguments.out) as spool:
+        with spool_in(arguments.out) as spool:
             originals = find_originals(
                 bar,
                 key,
                 wanted,
-                Path(spool),
+                spool,
                 old_names=old_names,
                 whole_series=arguments.format == "nifti",
                 limits=limits,

@@ -21,6 +21,9 @@ from PIL import Image
 
 MANIFEST = "manifest.json"
 
+_FORMAT = "png"
+_OTHER_FORMATS = ("nifti", "coco", "dicom-seg", "label-studio")
+
 _PSEUDONYM = re.compile(r"[0-9a-f]{20}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _MANIFEST_BYTES, _MASK_BYTES = 2**28, 2**28  # of a slice the manifest has about 1 KB
@@ -58,7 +61,8 @@ class Mask:
 class Export:
     """A folder or zip that ``./quorum export --format png`` has made, open for reading.
 
-    Raises ReturnError if it is none. `unusable` counts slices without a place in a DICOM image.
+    Raises ReturnError if it is none. `unusable` counts slices without a place in a DICOM image,
+    `repeated` those whose place another slice has already: the first keeps it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,17 +77,27 @@ class Export:
             entries = manifest["slices"]
             if not isinstance(entries, list):
                 raise ValueError("slices")
+            kind = str(manifest.get("format", _FORMAT))
         except _DAMAGED:
             self.__exit__(None, None, None)
             raise ReturnError(
                 f"{path} is no export with masks: ./quorum export PROJECT --format png makes one"
             ) from None
+        if kind != _FORMAT:
+            self.__exit__(None, None, None)
+            known = kind if kind in _OTHER_FORMATS else "another format"
+            raise ReturnError(
+                f"{path} is an export as {known}: only --format png can be returned, "
+                "./quorum export PROJECT --format png makes one"
+            )
         self.masks: dict[tuple[str, int], Mask] = {}
-        self.unusable = 0
+        self.unusable = self.repeated = 0
         for entry in entries:
             mask = _mask(entry)
-            if mask is None or (mask.instance, mask.frame) in self.masks:
+            if mask is None:
                 self.unusable += 1
+            elif (mask.instance, mask.frame) in self.masks:
+                self.repeated += 1
             else:
                 self.masks[mask.instance, mask.frame] = mask
 

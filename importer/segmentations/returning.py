@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from pydicom.dataset import Dataset
 
 from ..decode import DecodeError
-from ..functional_groups import value_of
+from ..functional_groups import whole_number
 from ..journal import write_atomically
 from .drawn import Export, Mask
 from .originals import Original, Originals
@@ -63,10 +64,13 @@ def return_masks(
     Files are named after the series' pseudonyms. What is wrong with an image or a series stops no
     other. Raises OSError if `out` cannot be written.
     """
-    report = Returned(masks=len(export.masks) + export.unusable)
-    if export.unusable:
-        reason = f"{export.unusable} slices of the export come from no DICOM image of the importer"
-        report.problems.append(("-", reason))
+    report = Returned(masks=len(export.masks) + export.unusable + export.repeated)
+    for count, why in (
+        (export.unusable, "come from no DICOM image of the importer"),
+        (export.repeated, "are second tasks of an image: the mask of its first task is returned"),
+    ):
+        if count:
+            report.problems.append(("-", f"{count} slices of the export {why}"))
     instances = dict.fromkeys(mask.instance for mask in export.masks.values())
     report.missing = [name for name in instances if name not in originals.found]
     by_instance: dict[str, list[Mask]] = {}
@@ -119,6 +123,7 @@ def _segmentations(
         report.problems.append((series, str(error)))
         return
     report.returned += len(drawn)
+    _remove_earlier(out, series, r"\.dcm")
     for number, dataset in enumerate(finished, start=1):
         path = out / f"{series}{f'-{number}' if len(finished) > 1 else ''}.dcm"
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -134,6 +139,14 @@ def _segmentations(
                 report.sent += 1
             except SendError as error:
                 report.problems.append((series, f"not sent: {error}"))
+
+
+def _remove_earlier(out: Path, series: str, ending: str) -> None:
+    """Remove what an earlier return wrote of a series: it may have been more files than now."""
+    name = re.compile(rf"{series}(-[0-9]+)?{ending}")
+    for path in list(out.glob(f"{series}*")):
+        if name.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _drawn(
@@ -170,11 +183,11 @@ def _volumes(
         if header is None or size_of(header) is None:
             continue
         masks = {mask.frame: mask for mask in by_instance.get(image.instance, [])}
-        count = min(int(value_of(header, "NumberOfFrames") or 1), _MOST_FRAMES)
-        number = value_of(header, "InstanceNumber")
+        count = min(whole_number(header, "NumberOfFrames", 1), _MOST_FRAMES)
+        number = whole_number(header, "InstanceNumber", 0)
         for frame in range(count):
             piece = _volume_slice(header, frame, masks.pop(frame, None), export, image, report)
-            numbered.append(((int(number or 0), image.instance, frame), piece))
+            numbered.append(((number, image.instance, frame), piece))
         for mask in masks.values():
             report.problems.append((mask.instance, f"it has no frame {mask.frame}"))
     slices = [piece for _, piece in sorted(numbered, key=lambda pair: pair[0])]
@@ -184,6 +197,7 @@ def _volumes(
         "Series": series,
         "Labels": {str(n): label for n, label in enumerate(export.labels, start=1)},
     }
+    _remove_earlier(out, series, r"(_(image|labels|known)\.nii\.gz|\.json)")
     for file in write_volumes(slices, out, series, about, in_scanner=True):
         report.files.append(file.path)
         if file.role == "mask":
@@ -227,7 +241,7 @@ def _header(image: Original, report: Returned) -> Dataset | None:
 
 
 def _frame(mask: Mask, header: Dataset) -> int:
-    if not 0 <= mask.frame < int(value_of(header, "NumberOfFrames") or 1):
+    if not 0 <= mask.frame < whole_number(header, "NumberOfFrames", 1):
         raise ValueError(f"it has no frame {mask.frame}")
     return mask.frame
 

@@ -24,7 +24,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ..decode import quiet
-from ..functional_groups import value_of
+from ..functional_groups import value_of, whole_number
 from .coded import property_of
 from .planes import Plane, layers, plane_of, size_of, thickness_of
 from .views import Drawn, refer, view_of
@@ -143,13 +143,22 @@ def _segmentation(
 
 
 def _thickness(made: Dataset, part: Sequence[tuple[Drawn, Plane | None]], *, located: bool) -> None:
-    """Where no image says how thick it is: as thick as the slices are apart (Type 1C)."""
+    """Where no image says how thick it is (Type 1C): as thick as neighbours are apart.
+
+    Of drawn slices with others between them the distance says nothing: the views' 1 mm stays.
+    """
     known = thickness_of(part[0][0].image, part[0][0].frame)
     for measures in made.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence", ()):
         if not located:
             measures.pop("SliceThickness", None)
-        elif known is None and "SpacingBetweenSlices" in measures:
+        elif known is None and "SpacingBetweenSlices" in measures and _neighbours(part):
             measures.SliceThickness = measures.SpacingBetweenSlices
+
+
+def _neighbours(part: Sequence[tuple[Drawn, Plane | None]]) -> bool:
+    """Whether the drawn slices are numbered one after the other."""
+    numbers = sorted(whole_number(one.image, "InstanceNumber", 0) + one.frame for one, _ in part)
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _descriptions(origin: Origin) -> list[highdicom.seg.SegmentDescription]:

@@ -11,7 +11,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
-_PLACE = re.compile(r"([^@\\]{1,16})@(\[[0-9a-fA-F:]+\]|[^@:/\s]+):([0-9]{1,5})")
+# VR AE, PS3.5 6.2: no control character, no backslash, not blanks alone.
+_TITLE = re.compile(r"(?=.*[!-~])[ -\[\]-~]{1,16}")
+_PLACE = re.compile(r"([^@]+)@(\[[0-9a-fA-F:]+\]|[^@:/\s]+):([0-9]{1,5})")
 _TIMEOUT_S = 30.0
 # PS3.4 B.2.3: stored, or stored with a remark.
 _STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007})
@@ -24,10 +26,12 @@ class SendError(RuntimeError):
 
 
 def by_store(place: str, calling: str = "QUORUM") -> Send:
-    """What sends by C-STORE to AE@HOST:PORT. Raises ValueError if that is none."""
+    """What sends by C-STORE to AE@HOST:PORT. Raises ValueError if that, or our title, is none."""
     parsed = _PLACE.fullmatch(place)
     if parsed is None or not 0 < int(parsed[3]) < 65536:
         raise ValueError("give the PACS as AE@HOST:PORT, PACS@10.0.0.7:104")
+    if not (_TITLE.fullmatch(parsed[1]) and _TITLE.fullmatch(calling)):
+        raise ValueError("an AE title has 1 to 16 ASCII characters, none of them a backslash")
     title, host, port = parsed[1].strip(), parsed[2].strip("[]"), int(parsed[3])
 
     def send(dataset: Dataset) -> None:
@@ -39,7 +43,10 @@ def by_store(place: str, calling: str = "QUORUM") -> Send:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _TIMEOUT_S
         entity.connection_timeout = _TIMEOUT_S
         entity.add_requested_context(SegmentationStorage, [ExplicitVRLittleEndian])
-        association = entity.associate(host, port, ae_title=title)
+        try:
+            association = entity.associate(host, port, ae_title=title)
+        except (OSError, UnicodeError):  # of looking its host up
+            raise SendError("the PACS's host has no address: check how it is spelled") from None
         try:
             if not association.is_established:
                 raise SendError(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from ..functional_groups import frame_value, value_of
+from ..functional_groups import frame_value, value_of, whole_number
 from .planes import Plane, thickness_of
 
 _UNKNOWN_THICKNESS_MM = 1.0  # of a single slice
@@ -113,7 +113,7 @@ def refer(made: Dataset, part: Sequence[tuple[Drawn, Plane | None]]) -> None:
             continue
         source.ReferencedSOPClassUID = true.image.SOPClassUID
         source.ReferencedSOPInstanceUID = true.image.SOPInstanceUID
-        if int(value_of(true.image, "NumberOfFrames") or 1) > 1:
+        if whole_number(true.image, "NumberOfFrames", 1) > 1:
             source.ReferencedFrameNumber = true.frame + 1
 
 

@@ -302,6 +302,75 @@ def test_one_bad_image_does_not_stop_the_others(tmp_path, capfd):
     assert len(label_maps_of(dcmread(path))) == report["returned"]
 
 
+@pytest.mark.parametrize("format_name", ["dicom-seg", "nifti", "geometry"])
+@pytest.mark.parametrize("keyword", ["NumberOfFrames", "InstanceNumber"])
+def test_two_values_where_one_belongs_stop_no_other_image(keyword, format_name, tmp_path):
+    hospital = Hospital(single_frames(AXES["axial"], positions(AXES["axial"])), tmp_path)
+    expected = hospital.by_original()
+    damaged = sorted(hospital.source.iterdir())[2]
+    dataset = dcmread(damaged)
+    setattr(dataset, keyword, ["1", "1"])
+    dataset.save_as(damaged)
+    status, out = hospital.returned("--format", format_name)
+    assert status == 0
+    if format_name == "dicom-seg":
+        (path,) = out.glob("*.dcm")
+        same(label_maps_of(dcmread(path)), expected)
+
+
+@pytest.mark.parametrize(("form", "at_first", "then"), [("nifti", 5, 2), ("dicom-seg", 2, 1)])
+def test_a_later_return_leaves_no_file_of_the_one_before(form, at_first, then, tmp_path):
+    # Two stacks, one of them with a plane without a mask, become one that is whole.
+    places = positions(AXES["axial"], 3)
+    hospital = Hospital(single_frames(AXES["axial"], places + places), tmp_path, only=range(5))
+    _, out = hospital.returned("--format", form)
+    assert len(list(out.iterdir())) == at_first
+    foreign = [out / "notes.json", out / "0123456789abcdef0123_labels.nii.gz"]
+    for path in foreign:
+        path.write_text("somebody's own")
+    stack_of = {path: dcmread(path).InstanceNumber > 3 for path in hospital.source.iterdir()}
+    (unmasked,) = (
+        path
+        for path in stack_of
+        if hospital_name(hospital, path) == hospital.tasks[5]["data"]["instance"]
+    )
+    for path, stack in stack_of.items():
+        if stack == stack_of[unmasked]:
+            path.unlink()
+    status, _ = hospital.returned("--format", form, export=tmp_path / "export")
+    assert status == 1  # the images are gone
+    kept = {path.name for path in out.iterdir()} - {path.name for path in foreign}
+    assert len(kept) == then
+    assert not any("-" in name or "known" in name for name in kept)
+    assert all(path.read_text() == "somebody's own" for path in foreign)
+
+
+def test_two_tasks_of_one_image_are_told_as_that(tmp_path, capfd):
+    hospital = Hospital(single_frames(AXES["axial"], positions(AXES["axial"])), tmp_path)
+    export = hospital.exported()
+    manifest = json.loads((export / "manifest.json").read_text())
+    manifest["slices"].append({**manifest["slices"][0], "task": 99})
+    (export / "manifest.json").write_text(json.dumps(manifest))
+    status, out = hospital.returned(export=export)
+    said = capfd.readouterr()
+    assert status == 1 and "6 of 7 masks" in said.out
+    assert "1 slices of the export are second tasks of an image" in said.err
+    assert "no DICOM image" not in said.err
+    (path,) = out.glob("*.dcm")
+    same(label_maps_of(dcmread(path)), hospital.by_original())
+
+
+@pytest.mark.parametrize(("form", "told"), [("coco", "as coco"), ("x\nKanari", "another format")])
+def test_an_export_in_another_format_is_told_with_the_remedy(form, told, tmp_path, capfd):
+    hospital = Hospital(single_frames(AXES["axial"], positions(AXES["axial"], 1)), tmp_path)
+    export = hospital.exported()
+    manifest = json.loads((export / "manifest.json").read_text())
+    (export / "manifest.json").write_text(json.dumps({**manifest, "format": form}))
+    assert hospital.returned(export=export)[0] == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert told in line and "--format png" in line and "Kanari" not in line
+
+
 def hospital_name(hospital, path):
     from importer.keys import load_or_make_key
     from importer.pseudonyms import pseudonym
@@ -405,6 +474,19 @@ def test_broken_headers_still_make_a_valid_segmentation(tmp_path):
     assert errors(path) == set()
     measures = dcmread(path).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     assert float(measures.SliceThickness) == pytest.approx(2.5)  # as far as they are apart
+
+
+def test_a_distance_between_drawn_slices_is_no_thickness_where_others_lie_between(tmp_path):
+    sources = single_frames(AXES["axial"], positions(AXES["axial"], 8, step=1.5))
+    for source in sources:
+        del source.SliceThickness
+    hospital = Hospital(sources, tmp_path, only={0, 5})
+    _, out = hospital.returned()
+    (path,) = out.glob("*.dcm")
+    measures = dcmread(path).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SliceThickness) == 1  # stands for what nobody said
+    assert float(measures.SpacingBetweenSlices) == pytest.approx(7.5)
+    assert errors(path) == set()
 
 
 def test_an_image_without_a_place_has_a_segmentation_of_its_own(tmp_path):
