@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .figures.intervals import mean_interval
 from .learning.consensus import majority
 from .learning.metrics import Counts, cohen_kappa, confusion, dice, foreground_mean
 
 LabelMap = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
 
-_RESAMPLES = 1000
-_AT_ONCE = 500_000  # values drawn at once
 _LEAST_SLICES = 10  # of fewer, nothing is said about anyone
 _LEAST_READERS = 3  # of two who differ nobody knows which one is right
 
@@ -37,7 +35,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its bootstrap interval; all NaN if there was nothing to average."""
+    """A mean and its bootstrap interval; all NaN without a value, the bounds of a single one."""
 
     mean: float
     low: float
@@ -104,12 +102,12 @@ def table(
     *,
     without: Collection[int] = (),
     seed: int = 0,
-    confidence: float = 0.95,
 ) -> dict[int, Reader]:
     """Each annotator's figures over the readings of all slices, by annotator.
 
     A slice counts once, with the mean of his comparisons on it; those with the annotators in
-    `without` alone are left out. Intervals are percentile bootstraps over the slices.
+    `without` alone are left out. Intervals are bootstraps over the slices, 95 %; of one slice there
+    is none.
     """
     by_annotator: dict[int, list[list[Reading]]] = {}
     for of_slice in slices:
@@ -121,14 +119,13 @@ def table(
             by_annotator.setdefault(who, []).append(own)
     readers = {}
     for who, shared in sorted(by_annotator.items()):
-        generator = np.random.default_rng([seed, who])
         ratios = [_mean([r.log_area_ratio for r in own]) for own in shared]
-        ratio = _interval(ratios, confidence, generator)
+        ratio = _interval(ratios, seed)
         counts: Counts = np.sum([r.counts for own in shared for r in own], axis=0, dtype=np.int64)
         readers[who] = Reader(
             annotator=who,
             slices=len(shared),
-            dice=_interval([_mean([r.dice for r in own]) for own in shared], confidence, generator),
+            dice=_interval([_mean([r.dice for r in own]) for own in shared], seed),
             kappa=cohen_kappa(counts),
             area_ratio=Interval(*np.exp([ratio.mean, ratio.low, ratio.high]).tolist()),
         )
@@ -141,20 +138,10 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else float("nan")
 
 
-def _interval(
-    values: Sequence[float], confidence: float, generator: np.random.Generator
-) -> Interval:
-    known = np.array([value for value in values if not np.isnan(value)])
-    if not known.size:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    # Not all resamples at once: 1,000 of an annotator's 10,000 slices would take 160 MB.
-    at_once = max(1, _AT_ONCE // known.size)
-    means = [
-        known[generator.integers(0, known.size, (min(at_once, _RESAMPLES - n), known.size))].mean(1)
-        for n in range(0, _RESAMPLES, at_once)
-    ]
-    low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(known.mean()), float(low), float(high))
+def _interval(values: Sequence[float], seed: int) -> Interval:
+    known = [value for value in values if not np.isnan(value)]
+    bounds = mean_interval(known, seed).values()
+    return Interval(*(float("nan") if bound is None else bound for bound in bounds))
 
 
 def suspects(

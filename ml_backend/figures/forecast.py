@@ -6,6 +6,7 @@ What cannot be said is said so in plain words; no number stands for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -33,22 +34,23 @@ def forecast(
 
     `target` is the held-out mean IoU that the lower bound must reach, `budget` the labels that may
     be spent; None if it is not set. Hours are those in which people label: at the present pace, and
-    with as many of them at work as now. Labels that Quorum made by itself count as none.
+    with as many of them at work as now. Labels that Quorum made by itself count as none. With
+    several readers a slice, what its first ones have left is to be done, too.
     """
     counts = standing.get("counts") or {}
     if not counts.get("slices", counts):
         return _of_nothing("there are no slices yet" if counts else _UNREAD, pace, target, budget)
     labels = max(0, int(counts.get("labelled", 0)) - int(counts.get("auto", 0)))
-    left = int(counts.get("waiting", 0)) + int(counts.get("auto", 0))
+    untouched = int(counts.get("waiting", 0)) + int(counts.get("auto", 0))
+    left = ceil(untouched + float(counts.get("lacking") or 0))
     to_target = None
     if target is not None:
-        to_target = _with_hours(_to_target(versions, labels, left, target), pace)
+        to_target = _with_hours(_to_target(versions, labels, untouched, target), pace)
     to_budget = None
     if budget is not None:
-        to_budget = _with_hours(_to_budget(labels, left, budget), pace)
-    everything = _with_hours(
-        _left(left, left, left, None if left else "every slice is labelled"), pace
-    )
+        to_budget = _with_hours(_to_budget(labels, untouched, budget), pace)
+    done = None if left else _all_labelled(int(counts.get("skipped") or 0))
+    everything = _with_hours(_left(left, left, left, done), pace)
     saved_h, says = _saved(left, to_target, to_budget, pace)
     return {
         "labels": labels,
@@ -77,6 +79,14 @@ def _of_nothing(
         "saved_h": _nothing(),
         "says": says,
     }
+
+
+def _all_labelled(skipped: int) -> str:
+    if not skipped:
+        return "every slice is labelled"
+    return (
+        f"every slice is labelled but {skipped:,} that {'was' if skipped == 1 else 'were'} skipped"
+    )
 
 
 def _to_target(

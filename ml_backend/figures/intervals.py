@@ -13,7 +13,7 @@ Interval = dict[str, float | None]
 
 RESAMPLES = 1000
 _AT_ONCE = 2_000_000  # indices drawn at once: 16 MB
-_MOST_ROWS = 1000
+MOST_ROWS = 1000
 _FENCE = 1.5  # Tukey's, in interquartile ranges
 
 
@@ -53,9 +53,9 @@ def resampled_sums(rows: Floats, generator: np.random.Generator) -> Floats:
     Of many rows, groups put together by chance are drawn: their sums scatter as the rows do, and
     10,000 slices cost no more than 1,000. So have a column for what is to be divided by.
     """
-    if len(rows) > _MOST_ROWS:
+    if len(rows) > MOST_ROWS:
         order = generator.permutation(len(rows))
-        rows = np.stack([part.sum(axis=0) for part in np.array_split(rows[order], _MOST_ROWS)])
+        rows = np.stack([part.sum(axis=0) for part in np.array_split(rows[order], MOST_ROWS)])
     count = len(rows)
     at_once = max(1, _AT_ONCE // max(1, count))
     parts = []

@@ -12,6 +12,9 @@ from .records import Record
 
 SHARD = "records-"
 ROWS = 500  # of one shard: what a new label makes be written again
+# Raised whenever the same annotation makes another record: what was recorded before is read again
+# once, and stands until then. 2: what was imported has no time.
+MEANING = 2
 _FIELDS = [field.name for field in fields(Record)]
 _CREATED, _UPDATED = _FIELDS.index("created_at"), _FIELDS.index("updated_at")
 _ALIKE = (_FIELDS.index("arm"), _FIELDS.index("draft_version"))
@@ -95,6 +98,7 @@ class Ledger:
             shard = self._shards[number]
             value = {
                 "fields": _FIELDS,
+                "meaning": MEANING,
                 "tasks": {str(task_id): changed for task_id, (changed, _) in shard.items()},
                 "rows": [astuple(record) for _, own in shard.values() for record in own],
             }
@@ -116,6 +120,8 @@ class Ledger:
                 record = Record(*_shared(row))
                 rows[record.task].append(record)
             tasks = {int(task_id): str(changed) for task_id, changed in value["tasks"].items()}
+            if value.get("meaning") != MEANING:
+                tasks = dict.fromkeys(tasks, "")  # as no task is that has an annotation
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             return
         for task_id, changed in tasks.items():

@@ -25,17 +25,20 @@ _PAUSE_S = 900.0  # a longer one is no work
 _LONGEST_S = 3600.0  # on one slice
 _DAYS_SHOWN = 60
 _LEAST_DAYS = 5  # of fewer, the hours are resampled
+_LEAST_BLOCK_H = 0.25  # of work: one label in some seconds of an hour is no pace
+_LEAST_BLOCKS = 3  # of two, a range of 95 % held the true pace in 51 to 64 % of simulated days
 
 
 def pace(records: Sequence[Record], *, overlap: int = 1, seed: int = 0) -> dict[str, Any]:
     """The figures "pace". A label is a slice: one of `overlap` annotations is that part of it.
 
-    Annotations without a time were imported: nobody drew them here. What "annotate the rest" made
-    and people reviewed is left out too: it says nothing of how fast slices are drawn.
+    Annotations without a time, such as imported ones, are left out: nobody drew them here. So is
+    what "annotate the rest" made and people reviewed: it says nothing of how fast slices are drawn.
     `labels_per_hour` is what a forecast uses: slices an hour of the team's work;
     `labels_per_clock_hour` are the same with nights and weekends in between; `work_s_per_label` is
     the time of everybody on a slice together.
-    Intervals are bootstraps over days, or over hours where there are less than five days.
+    Intervals are bootstraps over days, or over hours where there are less than five days, and are
+    not known before there are three.
     """
     drawn = _drawn(records)
     by_day: dict[str, float] = defaultdict(float)
@@ -133,7 +136,10 @@ def _sessions(worked: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 def _blocks(
     sessions: Sequence[tuple[float, float]], submitted: Sequence[float], parts: Sequence[float]
 ) -> Floats:
-    """Labels and hours worked, (B, 2), of each day, or of each hour where there are few days."""
+    """Labels and hours worked, (B, 2), of each day, or of each hour where there are few days.
+
+    Where less than a quarter of an hour was worked in one, it is part of the one before, or after.
+    """
     size_s = 86_400.0
     if len({int(at // size_s) for at in submitted}) < _LEAST_DAYS:
         size_s = 3600.0
@@ -144,7 +150,13 @@ def _blocks(
         for block in range(int(start // size_s), int(end // size_s) + 1):
             inside_s = min(end, (block + 1) * size_s) - max(start, block * size_s)
             rows[block][1] += inside_s / 3600
-    return np.array([rows[block] for block in sorted(rows)])
+    joined: list[list[float]] = []
+    for _, (labels, worked_h) in sorted(rows.items()):
+        if joined and min(worked_h, joined[-1][1]) < _LEAST_BLOCK_H:
+            joined[-1] = [joined[-1][0] + labels, joined[-1][1] + worked_h]
+        else:
+            joined.append([labels, worked_h])
+    return np.array(joined)
 
 
 def _calendar(
@@ -160,10 +172,11 @@ def _calendar(
 
 
 def _ratio(rows: Floats, seed: int) -> Interval:
-    """The ratio of two columns' sums."""
+    """The ratio of two columns' sums; of fewer than three rows without bounds."""
     sums = resampled_sums(rows, np.random.default_rng([seed, len(rows)]))
     draws = np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] > 0)
-    return interval(float(rows[:, 0].sum() / rows[:, 1].sum()), draws, len(rows))
+    size = len(rows) if len(rows) >= _LEAST_BLOCKS else 1
+    return interval(float(rows[:, 0].sum() / rows[:, 1].sum()), draws, size)
 
 
 def _day(at: float) -> str:

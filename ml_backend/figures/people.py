@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 
-from .intervals import Interval, mean_interval, unknown
+from .intervals import mean_interval, unknown
 from .records import Record
 
 _MOST_TO_ADJUDICATE = 500
@@ -29,6 +30,7 @@ def people(
     pseudonymous panel the number stands for the name and for Label Studio's id. Times are medians
     and quartiles, which a tab left open for a night does not move. `slices`, times and change are
     of what was drawn; `reviewed` are slices that "annotate the rest" made and this person changed.
+    To adjudicate are those of the round's that are still there and have no ground truth since.
     """
     by_annotator: dict[int, list[Record]] = defaultdict(list)
     for record in records:
@@ -49,16 +51,19 @@ def people(
     ]
     rows.sort(key=lambda row: (-row["slices"], -row["reviewed"], row["annotator"]))
     disagreement = readers.get("disagreement", {})
+    decided = {record.task for record in records if record.ground_truth}
+    open_tasks = {record.task for record in records} - decided
+    disputed = [t for task in readers.get("adjudicate", []) if (t := int(task)) in open_tasks]
     return {
         "pseudonymous": pseudonymous,
         "people": rows,
         "adjudicate": [
             {
-                "task": int(task_id),
-                "address": address(int(task_id)),
-                "disagreement": disagreement.get(str(task_id)),
+                "task": task,
+                "address": address(task),
+                "disagreement": disagreement.get(str(task)),
             }
-            for task_id in list(readers.get("adjudicate", []))[:_MOST_TO_ADJUDICATE]
+            for task in disputed[:_MOST_TO_ADJUDICATE]
         ],
     }
 
@@ -87,7 +92,7 @@ def _work(everything: Sequence[Record]) -> dict[str, Any]:
     quartiles = np.quantile(times, [0.25, 0.5, 0.75]).tolist() if times else [None] * 3
     by_task: dict[int, list[float]] = defaultdict(list)
     for record in own:
-        if record.changed is not None:
+        if record.changed is not None and record.lead_time_s:  # else nobody drew it here
             by_task[record.task].append(record.changed)
     shares = [sum(values) / len(values) for values in by_task.values()]
     return {
@@ -103,5 +108,13 @@ def _work(everything: Sequence[Record]) -> dict[str, Any]:
 
 
 def _agreement(reader: Mapping[str, Any] | None) -> dict[str, Any]:
-    found: Interval = dict((reader or {}).get("dice") or unknown())
-    return {"dice": found, "kappa": (reader or {}).get("kappa")}
+    dice = (reader or {}).get("dice") or unknown()
+    return {
+        "dice": {name: _known(value) for name, value in dice.items()},
+        "kappa": _known((reader or {}).get("kappa")),
+    }
+
+
+def _known(value: float | None) -> float | None:
+    """A number; None for NaN, with which a reader's figures say the same."""
+    return None if value is None or isnan(value) else value

@@ -13,6 +13,10 @@ held back, stands behind those that a round drafts, or no committee was there ye
 
 What "annotate the rest" made is nobody's work. Who changes it has reviewed it, which is no drawing
 and tells nothing of drafts: a mask was there before, whatever arm the slice is of.
+
+Imported annotations keep the `lead_time` that they were exported with, and are all stamped with the
+moment of the import: it is no time in which anybody drew here. Nobody is named as their editor. Who
+changes one later adds his seconds to that time, so it stays without.
 """
 
 from __future__ import annotations
@@ -102,6 +106,8 @@ class RecordReader:
                 # The share that is held back may be another now: what counts is how it was.
                 arm, version = old.arm, old.draft_version
             drafted = self._map(regions, size) if regions or (shown and arm == WITH) else None
+            if annotation.id not in reviewed and _is_imported(annotation, old):
+                annotation = replace(annotation, lead_time_s=None)
             records.append(
                 record_of(
                     annotation,
@@ -155,6 +161,11 @@ class RecordReader:
             if reading.dice == reading.dice:  # NaN: neither drew anything
                 dice[reading.annotator].append(reading.dice)
         return {who: sum(values) / len(values) for who, values in dice.items()}
+
+
+def _is_imported(annotation: Annotation, old: Record | None) -> bool:
+    """Whether it was not drawn here, whoever has changed it since; `old` is its record so far."""
+    return annotation.edited_by is None or (old is not None and old.lead_time_s is None)
 
 
 def shown_to(

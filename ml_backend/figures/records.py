@@ -44,7 +44,7 @@ class Record:
     created_at: str
     updated_at: str
     # From opening to submitting, with whatever pauses there were: a tab left open for a night is
-    # in it. None where no editor measured it, as of imported annotations.
+    # in it. None where nobody drew it here: it was imported, or submitted by a script.
     lead_time_s: float | None = None
     arm: str | None = None  # WITH or WITHOUT a draft; None: nothing was drafted yet
     draft_version: str | None = None  # the version that was served then, in both arms

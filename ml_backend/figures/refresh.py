@@ -21,7 +21,7 @@ from ..settings import Settings
 from ..store import Store
 from ..survey import Survey
 from .data import CLASSES, areas_by_slice, class_figures
-from .ledger import Ledger
+from .ledger import MEANING, Ledger
 from .next_pictures import refresh_next
 from .pace import pace
 from .people import people
@@ -57,7 +57,8 @@ def refresh(
     refresh_quality(store)
     remaining = 0
     state = _state_of(found, settings, current)
-    if store.figures("people").get("state") != state:
+    kept = store.figures("people")
+    if kept.get("state") != state:
         until = time.monotonic() + min(max(budget_s, _LEAST_S), _MOST_S)
         remaining = _attempt(
             found,
@@ -65,7 +66,12 @@ def refresh(
         )
         # Over 100,000 annotations this takes seconds: not at each step of a backlog.
         if not remaining or _age_s(store.figures("people").get("at")) >= _ANEW_S:
-            _people(label_studio, store, found, settings, readers, None if remaining else state)
+            names = _names(label_studio, found, settings)
+            _people(store, found, settings, readers, names, None if remaining else state)
+    elif kept.get("nameless"):
+        names = _names(label_studio, found, settings)
+        if names is not None:
+            _people(store, found, settings, readers, names, state)
     _attempt(
         found,
         lambda: refresh_next(
@@ -90,14 +96,14 @@ def _attempt(found: Survey, read: Callable[[], Any]) -> int:
 
 
 def _people(
-    label_studio: LabelStudio,
     store: Store,
     found: Survey,
     settings: Settings,
     readers: Mapping[str, Any],
+    names: Mapping[int, str] | None,
     state: str | None,
 ) -> None:
-    """What follows from the records of annotations."""
+    """What follows from the records of annotations; without `names` until they can be had."""
     records = Ledger.read(store).records()
     store.keep_figures(CLASSES, class_figures(found.config.labels, areas_by_slice(records)))
     store.keep_figures("pace", pace(records, overlap=found.overlap))
@@ -108,14 +114,15 @@ def _people(
         address=lambda task: (
             f"{settings.public_url}/projects/{found.project_id}/data?task={int(task)}"
         ),
-        names=None if settings.pseudonymous else _names(label_studio, found),
+        names=names,
         numbers=store.figures("annotators").get("numbers"),
         pseudonymous=settings.pseudonymous,
     )
     # Last: with its state nothing of this is made again until something changes.
     unreadable = len(store.figures(UNREADABLE).get("tasks") or {})
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    store.keep_figures("people", {**panel, "unreadable": unreadable, "at": now, "state": state})
+    told = {"unreadable": unreadable, "at": now, "state": state, "nameless": names is None}
+    store.keep_figures("people", {**panel, **told})
 
 
 def _age_s(at: str | None) -> float:
@@ -125,12 +132,15 @@ def _age_s(at: str | None) -> float:
     return age_s if age_s >= 0 else float("inf")
 
 
-def _names(label_studio: LabelStudio, found: Survey) -> dict[int, str]:
+def _names(label_studio: LabelStudio, found: Survey, settings: Settings) -> dict[int, str] | None:
+    """Names by annotator, none where none are wanted; None where they cannot be had now."""
+    if settings.pseudonymous:
+        return {}
     try:
         return label_studio.people()
     except LabelStudioError as error:
         log.warning("project %d: people stay without names: %s", found.project_id, error)
-        return {}
+        return None
 
 
 def _state_of(found: Survey, settings: Settings, current: str | None) -> str:
@@ -141,4 +151,5 @@ def _state_of(found: Survey, settings: Settings, current: str | None) -> str:
         if task.annotations and task.id not in found.automatic
     }
     of = [annotated, current, settings.pseudonymous, settings.hold_drafts_back, found.overlap]
+    of.append(MEANING)
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]

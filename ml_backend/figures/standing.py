@@ -38,25 +38,27 @@ def standing(
     the first 100 are kept. Times are ISO 8601 in UTC.
     """
     moment = at or datetime.now(timezone.utc)
+    made = found.automatic if auto is None else frozenset(auto)
     return {
         "project_id": found.project_id,
         "title": found.title if title is None else title,
         "updated_at": moment.astimezone(timezone.utc).isoformat(timespec="seconds"),
-        "counts": counts(found, found.automatic if auto is None else auto),
+        "counts": counts(found, made),
         "overlap": found.overlap,
         "held_out_unit": found.held_out_unit,
-        "by": {key: statistics(found.tasks, _value_of(key)) for key in STATISTICS},
+        "by": {key: statistics(found.tasks, _value_of(key), made) for key in STATISTICS},
         "problems": [dict(problem) for problem in problems[:_MOST_PROBLEMS]],
         "problems_left_out": max(0, len(problems) - _MOST_PROBLEMS),
     }
 
 
-def counts(found: Survey, auto: Collection[int] = ()) -> dict[str, int]:
+def counts(found: Survey, auto: Collection[int] = ()) -> dict[str, float]:
     """Slices of a project, by what has become of them.
 
     slices: all of them
     labelled: with a submitted annotation, whoever made it
     partly: labelled by people, but by fewer than the project's overlap asks for
+    lacking: what annotations those still lack, in slices: one of three readers leaves 0.67
     pool: what rounds choose from: open, not held out, neither labelled nor skipped by anybody
     held_out: never trained on, labelled or not
     evaluation: held out and labelled, as the newest version's quality would be measured with
@@ -66,11 +68,15 @@ def counts(found: Survey, auto: Collection[int] = ()) -> dict[str, int]:
     """
     own = set(auto)
     tally: Counter[str] = Counter()
+    lacking = 0.0
     for task, held_out in zip(found.tasks, found.held_out.tolist(), strict=True):
         labelled = task.annotations > 0
         waiting = not (labelled or task.skipped or task.is_labeled)
         tally["labelled"] += labelled
-        tally["partly"] += labelled and task.id not in own and task.annotations < found.overlap
+        partly = labelled and task.id not in own and task.annotations < found.overlap
+        tally["partly"] += partly
+        if partly and not task.is_labeled:  # what is served no more is not left to do
+            lacking += 1 - task.annotations / found.overlap
         tally["pool"] += waiting and not held_out
         tally["held_out"] += held_out
         tally["skipped"] += bool(task.skipped and not labelled)
@@ -78,7 +84,7 @@ def counts(found: Survey, auto: Collection[int] = ()) -> dict[str, int]:
         tally["waiting"] += waiting
     tally["slices"] = len(found.tasks)
     tally["evaluation"] = len(found.labelled(held_out=True))
-    return {name: int(tally[name]) for name in COUNTS}
+    return {name: round(lacking, 2) if name == "lacking" else tally[name] for name in COUNTS}
 
 
 # What counts() counts, by name.
@@ -86,6 +92,7 @@ COUNTS = (
     "slices",
     "labelled",
     "partly",
+    "lacking",
     "pool",
     "held_out",
     "evaluation",
@@ -96,10 +103,13 @@ COUNTS = (
 
 
 def statistics(
-    tasks: Sequence[Task], value_of: Callable[[Task], str | None]
+    tasks: Sequence[Task],
+    value_of: Callable[[Task], str | None],
+    auto: Collection[int] = (),
 ) -> list[dict[str, Any]]:
-    """Slices and labelled ones by a value, most slices first; None where a task has none.
+    """Slices and those that people labelled by a value, most slices first; None where it has none.
 
+    `auto` are tasks that Quorum alone has annotated: they are not labelled here.
     Beyond 50 values the rest is one entry, "others", that says how many values it stands for.
     """
     slices: Counter[str | None] = Counter()
@@ -107,7 +117,7 @@ def statistics(
     for task in tasks:
         value = value_of(task)
         slices[value] += 1
-        labelled[value] += task.annotations > 0
+        labelled[value] += task.annotations > 0 and task.id not in auto
     # Of equally many the names decide, that a look changes nothing without need.
     ordered = sorted(slices, key=lambda value: (-slices[value], value is None, value or ""))
     shown = [

@@ -1,69 +1,40 @@
 """Is the draft a help? Slices whose draft was held back by chance, compared with all others.
 
 Chance decides by slice, so the slices of both arms are alike; who labels them is not evened out by
-it, and people differ more than drafts do. Each annotator is therefore compared with himself, and
-the comparisons are averaged with the weight n1 n0 / (n1 + n0) of his n1 slices with and n0 without
-a draft: that of least variance where all scatter alike, and what a regression with one constant for
-each annotator gives. Who has slices in one arm only says nothing. Intervals are percentile
-bootstraps over slices, within each arm.
+it, and people differ more than drafts do. Each annotator is therefore compared with himself, see
+within.py.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .intervals import (
-    Floats,
-    Interval,
-    capped,
-    interval,
-    mean_interval,
-    resampled_sums,
-    unknown,
-)
+from .intervals import Interval, capped, mean_interval
 from .records import WITH, WITHOUT, Record
+from .within import Values, within
 
 LEAST = 10  # slices of an arm below which nothing is claimed
-
-
-@dataclass(frozen=True)
-class _Values:
-    """One value an annotation: its slice, annotator (index), arm, and the value."""
-
-    tasks: list[int]
-    annotators: list[int]
-    arms: list[str]
-    values: list[float]
-
-    def slices(self) -> dict[str, int]:
-        """How many slices of each arm have a value by one who has both arms."""
-        rows = list(zip(self.tasks, self.annotators, self.arms, strict=True))
-        people = {arm: {who for _, who, of in rows if of == arm} for arm in (WITH, WITHOUT)}
-        both = people[WITH] & people[WITHOUT]
-        return {
-            arm: len({task for task, who, of in rows if of == arm and who in both})
-            for arm in (WITH, WITHOUT)
-        }
 
 
 def trial(records: Sequence[Record], *, share: float, seed: int = 0) -> dict[str, Any]:
     """The panel. `share` is the setting: of the slices, how many are held back.
 
-    Only annotations from when drafts were there count, in both arms. Ratios are with / without, of
-    geometric means; seconds are means, with times far off an annotator's usual ones brought back.
+    Only annotations from when drafts were there count, in both arms, and of these only those that
+    somebody drew: what has no time was imported, or submitted by a script. Ratios are with /
+    without, of geometric means; seconds are means, with times far off an annotator's usual ones
+    brought back.
     """
-    known = [record for record in records if record.arm in (WITH, WITHOUT)]
+    known = [r for r in records if r.arm in (WITH, WITHOUT) and r.lead_time_s]
     times = _times(known)
     drawn = _of(known, lambda r: float(np.log(r.area)) if r.area else None)
-    log_times = _Values(times.tasks, times.annotators, times.arms, np.log(times.values).tolist())
-    ratio = _exponential(_within(log_times, seed))
-    area_ratio = _exponential(_within(drawn, seed + 1))
-    saved_s = _negative(_within(times, seed))
+    log_times = Values(times.tasks, times.annotators, times.arms, np.log(times.values).tolist())
+    ratio = _exponential(within(log_times, seed))
+    area_ratio = _exponential(within(drawn, seed + 1))
+    saved_s = _negative(within(times, seed))
     drafts = sum(record.arm == WITH for record in known)
     agreement = {arm: _agreement(known, arm, seed) for arm in (WITH, WITHOUT)}
     counted = times.slices()
@@ -85,12 +56,11 @@ def trial(records: Sequence[Record], *, share: float, seed: int = 0) -> dict[str
     }
 
 
-def _times(known: Sequence[Record]) -> _Values:
+def _times(known: Sequence[Record]) -> Values:
     by_annotator: dict[int, list[Record]] = defaultdict(list)
     for record in known:
-        if record.lead_time_s:
-            by_annotator[record.annotator].append(record)
-    found = _Values([], [], [], [])
+        by_annotator[record.annotator].append(record)
+    found = Values([], [], [], [])
     for who, own in sorted(by_annotator.items()):
         # Both arms by one fence: two of their own could move them apart.
         bounded = capped(np.array([r.lead_time_s for r in own], dtype=np.float64))
@@ -101,49 +71,14 @@ def _times(known: Sequence[Record]) -> _Values:
     return found
 
 
-def _of(known: Sequence[Record], value: Callable[[Record], float | None]) -> _Values:
+def _of(known: Sequence[Record], value: Callable[[Record], float | None]) -> Values:
     rows = [(r, v) for r in known if (v := value(r)) is not None]
-    return _Values(
+    return Values(
         [r.task for r, _ in rows],
         [r.annotator for r, _ in rows],
         [str(r.arm) for r, _ in rows],
         [v for _, v in rows],
     )
-
-
-def _within(values: _Values, seed: int) -> Interval:
-    """The mean difference with - without, within annotators."""
-    people, who = np.unique(np.array(values.annotators, dtype=np.int64), return_inverse=True)
-    if not people.size:
-        return unknown()
-    arms = np.array(values.arms)
-    sums, draws = [], []
-    for number, arm in enumerate((WITH, WITHOUT)):
-        own = arms == arm
-        if not own.any():
-            return unknown()
-        tasks, row = np.unique(np.array(values.tasks)[own], return_inverse=True)
-        rows: Floats = np.zeros((len(tasks), 2 * len(people)))
-        np.add.at(rows, (row, who[own]), 1.0)
-        np.add.at(rows, (row, len(people) + who[own]), np.array(values.values)[own])
-        sums.append(rows.sum(axis=0, keepdims=True))
-        draws.append(resampled_sums(rows, np.random.default_rng([seed, number])))
-    mean = float(_difference(*sums)[0])
-    return interval(mean, _difference(*draws), min(values.slices().values()))
-
-
-def _difference(with_draft: Floats, without: Floats) -> Floats:
-    """(R,) weighted differences of counts and sums, each (R, 2A); NaN where nobody has both."""
-    people = with_draft.shape[1] // 2
-    n1, n0 = with_draft[:, :people], without[:, :people]
-    both = (n1 > 0) & (n0 > 0)
-    n1, n0 = np.where(both, n1, 1), np.where(both, n0, 1)
-    weight = np.where(both, n1 * n0 / (n1 + n0), 0.0)
-    apart = with_draft[:, people:] / n1 - without[:, people:] / n0
-    total = weight.sum(axis=1)
-    found: Floats = np.full(len(total), np.nan)
-    np.divide((weight * apart).sum(axis=1), total, out=found, where=total > 0)
-    return found
 
 
 def _agreement(known: Sequence[Record], arm: str, seed: int) -> Interval:

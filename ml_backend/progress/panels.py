@@ -196,7 +196,7 @@ def _forecast(project: Project) -> Panel:
     store, settings = project.store, project.settings
     return forecast(
         store.figures("standing"),
-        store.figures(QUALITY).get("versions", []),
+        _quality(project)["versions"],  # after going back, the newest is not the one that serves
         store.figures("pace"),
         target=settings.target_mean_iou or None,
         budget=settings.label_budget or None,

@@ -169,6 +169,18 @@ def test_a_project_is_recorded_and_kept_up_to_date(server, api, project, running
     assert ids[1] not in found
 
 
+def test_an_import_keeps_its_times_and_names_no_editor(server, api, project):
+    number, (drawn,) = project(1)
+    submit(api, number, drawn, 4, lead_time=33.0)
+    moved = {"data": {"image": "/data/9.png"}, "annotations": [{"result": [], "lead_time": 150.0}]}
+    assert api.post(f"/api/projects/{number}/import", json=[moved]).is_success
+    (task,) = [task.id for task in server.tasks(number) if task.id != drawn]
+    own, brought = (annotation_of(server, number, each) for each in (drawn, task))
+    assert own.lead_time_s == 33.0 and own.edited_by is not None
+    assert brought.lead_time_s == 150.0 and brought.edited_by is None
+    assert brought.created_at > own.created_at  # the moment of the import
+
+
 def test_a_review_of_what_quorum_made_is_dated_when_it_was_done(
     server, api, project, running, tmp_path
 ):

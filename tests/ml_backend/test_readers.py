@@ -103,6 +103,23 @@ def test_an_interval_covers_the_long_run_mean_about_as_often_as_it_says():
     assert 51 <= covered <= 60  # 57 of 60 expected; a percentile bootstrap falls a little short
 
 
+def test_one_shared_slice_has_a_mean_and_no_bounds():
+    alone = table([readings({1: half(2), 2: half(6)}, 2)])[1]
+    assert alone.dice.mean == pytest.approx(0.5)
+    assert np.isnan([alone.dice.low, alone.dice.high]).all()
+    assert np.isnan([alone.area_ratio.low, alone.area_ratio.high]).all()
+
+
+def test_of_few_slices_the_interval_is_wide_enough():
+    generator, covered = np.random.default_rng(0), 0
+    for seed in range(400):
+        drawn = generator.normal(0.8, 0.05, 5)
+        slices = [[Reading(1, (2,), dice, 0.0, ((1, 0), (0, 1)))] for dice in drawn.tolist()]
+        found = table(slices, seed=seed)[1].dice
+        covered += found.low <= 0.8 <= found.high
+    assert covered / 400 > 0.87  # plain percentiles: 0.82
+
+
 @pytest.mark.parametrize("overlap", [2, 3, 4])
 def test_who_draws_too_large_at_random_or_beside_is_found_and_nobody_else(overlap):
     slices = 240 // overlap

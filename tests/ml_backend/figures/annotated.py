@@ -29,7 +29,7 @@ class Server:
     def annotate(self, task_id, size=4, annotator=1, at="2026-03-02T09:00:00Z", **fields):
         number = 100 * task_id + len(self.made.get(task_id, []))
         regions = to_regions(square(size), CONFIG)
-        given = {"lead_time_s": 30.0, "created_at": at, **fields}
+        given = {"lead_time_s": 30.0, "created_at": at, "edited_by": annotator, **fields}
         self.made.setdefault(task_id, []).append(
             Annotation(number, task_id, at, annotator, regions, **given)
         )

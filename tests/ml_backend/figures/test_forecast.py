@@ -23,8 +23,8 @@ def versions(labels, a=0.9, b=1.5, c=0.5, scatter=0.0, half=HALF):
     return rows
 
 
-def standing(labelled, waiting=10_000, auto=0):
-    return {"counts": {"labelled": labelled, "waiting": waiting, "auto": auto}}
+def standing(labelled, waiting=10_000, auto=0, **counts):
+    return {"counts": {"labelled": labelled, "waiting": waiting, "auto": auto, **counts}}
 
 
 LONG = list(range(20, 260, 10))
@@ -187,6 +187,25 @@ def test_when_all_is_labelled_nothing_is_left():
     found = forecast({"counts": {"slices": 9, "labelled": 9, "waiting": 0, "auto": 0}}, [], {})
     assert found["all"]["says"] == "every slice is labelled"
     assert found["all"]["labels"]["mean"] == 0
+
+
+def test_what_further_readers_have_left_is_left():
+    found = forecast(standing(600, 0, partly=600, lacking=400.0), [], PACE)["all"]
+    assert found["labels"]["mean"] == 400 and found["says"] is None
+    assert found["hours"]["mean"] == pytest.approx(10)
+    almost = forecast(standing(600, 0, partly=1, lacking=0.33), [], PACE)["all"]
+    assert almost["labels"]["mean"] == 1
+
+
+def test_begun_slices_are_none_that_a_budget_could_be_spent_on():
+    found = forecast(standing(600, 50, lacking=400.0), [], PACE, budget=700)["budget"]
+    assert found["labels"]["mean"] == 50 and "more slices than are left" in found["says"]
+
+
+@pytest.mark.parametrize(("skipped", "says"), [(1, "but 1 that was"), (40, "but 40 that were")])
+def test_what_was_skipped_is_not_called_labelled(skipped, says):
+    found = forecast(standing(60, 0, skipped=skipped), [], PACE)["all"]
+    assert found["says"] == f"every slice is labelled {says} skipped"
 
 
 def test_large_numbers_are_written_as_the_page_writes_them():

@@ -45,6 +45,15 @@ def test_a_damaged_piece_is_read_anew_and_no_other(store, tmp_path):
     assert Ledger.read(store).seen() == {}
 
 
+def test_records_of_another_meaning_stand_until_they_are_read_again(store):
+    filled(ROWS + 3).save(store)
+    store.keep_figures("records-0001", {**store.figures("records-0001"), "meaning": 1})
+    ledger = Ledger.read(store)
+    assert ledger.records() == many(ROWS + 3)
+    due = [task for task, changed in ledger.seen().items() if changed != "1"]
+    assert due == [ROWS + 1, ROWS + 2, ROWS + 3]
+
+
 def test_a_task_that_two_processes_recorded_counts_once(store):
     filled(3).save(store)
     store.keep_figures("records-0001", store.figures("records-0000"))

@@ -119,6 +119,22 @@ def test_the_range_holds_the_true_pace_of_a_varying_team_most_of_the_time():
     assert covered >= 51
 
 
+def test_a_few_seconds_of_an_hour_make_no_pace_by_themselves():
+    # Three hours, the last label 20 s into the fourth: as if 180 were made in one.
+    rows = steady(18, every_s=600, spent_s=600, start=START + timedelta(seconds=20))
+    found = pace(rows)["labels_per_hour"]
+    assert found["mean"] == pytest.approx(6)
+    assert 4 < found["low"] <= 6 <= found["high"] < 9
+    # And here the first is begun 20 s before an hour: as if none were made in it.
+    found = pace(steady(18, every_s=600, spent_s=600, start=START - timedelta(seconds=20)))
+    assert found["labels_per_hour"]["low"] > 4
+
+
+def test_two_hours_of_work_have_a_pace_and_no_range():
+    found = pace(steady(24, every_s=300, spent_s=300))["labels_per_hour"]
+    assert found["mean"] == pytest.approx(12) and found["low"] is found["high"] is None
+
+
 def test_a_large_team_is_json_without_nan():
     found = pace(sample_records(8, 2000, 20))
     assert found["labels_per_hour"]["low"] > 0

@@ -53,6 +53,26 @@ def test_each_has_slices_times_and_change():
     assert found["adjudicate"] == [{"task": 9, "address": address(9), "disagreement": 0.4}]
 
 
+def test_what_was_decided_or_deleted_since_the_round_waits_for_nobody():
+    rows = [row(1, 7, 4), row(2, 7, 6), row(3, 8, 4), row(4, 8, 9, ground_truth=True)]
+    found = people(rows, {"adjudicate": [8, 7, 77]}, address=address)
+    assert [each["task"] for each in found["adjudicate"]] == [7]
+
+
+def test_a_mask_that_nobody_drew_changes_no_draft():
+    rows = [row(1, 7, 4, lead_time_s=100.0, changed=0.1), row(2, 8, 4, changed=0.9)]
+    (found,) = people(rows, {}, address=address)["people"]
+    assert found["changed"]["mean"] == pytest.approx(0.1)
+    assert (found["slices"], found["drafts"]) == (2, 1)
+
+
+def test_an_agreement_on_one_slice_has_no_bounds():
+    nan = float("nan")
+    alone = {"annotator": 4, "dice": {"mean": 0.87, "low": nan, "high": nan}, "kappa": nan}
+    (found,) = people([row(1, 7, 4)], {"readers": [alone]}, address=address)["people"]
+    assert found["dice"] == {"mean": 0.87, "low": None, "high": None} and found["kappa"] is None
+
+
 def test_reviews_are_counted_by_themselves():
     rows = [
         row(1, 7, 4, lead_time_s=100.0, changed=0.1),

@@ -6,6 +6,7 @@ import pytest
 
 from ml_backend.auto_annotations import mark
 from ml_backend.figures.ledger import Ledger
+from ml_backend.figures.pace import pace
 from ml_backend.figures.reading import shown_to
 from ml_backend.figures.recording import UNREADABLE, refresh_records
 from ml_backend.figures.records import WITH, WITHOUT
@@ -125,7 +126,7 @@ def test_what_was_deleted_is_forgotten(server, store, settings):
 
 def by_quorum(server, store, task, **fields):
     """An annotation that "annotate the rest" made."""
-    number = server.annotate(task, size=8, annotator=9, lead_time_s=None, **fields)
+    number = server.annotate(task, 8, annotator=9, lead_time_s=None, edited_by=None, **fields)
     kept = store.figures("rest-made")
     made = {**kept.get("annotations", {}), str(number): server.made[task][0].updated_at}
     tasks = {**kept.get("tasks", {}), str(task): [number, 0.5, "as made", COMMITTEE]}
@@ -171,7 +172,7 @@ def test_a_review_stays_one_when_what_was_made_is_forgotten(server, store, setti
     store.keep_figures("rest-made", {})
     review(server, 1, at="2026-03-10T10:00:00Z")
     assert refresh(server, store, settings)[1][1].reviewed
-    server.annotate(2)  # never recorded: its regions say it
+    server.annotate(2, edited_by=None)  # never recorded: its regions say it
     marked = [replace(a, regions=mark(a.regions, COMMITTEE)) for a in server.made[2]]
     server.made[2] = marked
     assert 2 not in refresh(server, store, settings)[1]
@@ -296,6 +297,55 @@ def test_an_annotation_that_cannot_be_read_keeps_its_time(server, store, setting
     server.made[1] = [replace(server.made[1][0], regions=broken)]
     _, found = refresh(server, store, settings)
     assert found[1].areas is None and found[1].lead_time_s == 30.0
+
+
+def imported(server, tasks):
+    """Slices drawn in another Label Studio, of the moment of the import, with their times."""
+    for task in tasks:
+        server.annotate(task, lead_time_s=150.0, edited_by=None)
+
+
+def test_what_was_imported_was_drawn_in_no_time_of_ours(server, store, settings):
+    imported(server, [1])
+    server.annotate(2)
+    _, found = refresh(server, store, settings)
+    assert (found[1].lead_time_s, found[2].lead_time_s) == (None, 30.0)
+
+
+def test_who_corrects_what_was_imported_has_not_drawn_it(server, store, settings):
+    imported(server, [1])
+    refresh(server, store, settings)
+    review(server, 1)  # the editor adds his seconds to those that came with it
+    record = refresh(server, store, settings)[1][1]
+    assert record.updated_at == "2026-03-09T10:00:00Z" and record.lead_time_s is None
+
+
+def test_an_import_is_no_pace(server, store, settings):
+    imported(server, range(1, 31))
+    refresh(server, store, settings)
+    assert pace(Ledger.read(store).records())["labels_per_hour"]["mean"] is None
+
+
+def test_records_that_an_older_release_made_are_read_again_once(server, store, settings):
+    back = next(n for n in range(1, 99) if held_back(settings, n))
+    server.draft(back, 0)
+    server.annotate(back)
+    imported(server, [200])
+    refresh(server, store, settings)
+    older = store.figures("records-0000")
+    at = older["fields"].index("lead_time_s")
+    for row in older["rows"]:
+        row[at] = 150.0
+    del older["meaning"]
+    store.keep_figures("records-0000", older)
+    server.asked.clear()
+    _, found = refresh(server, store, replace(settings, hold_drafts_back=0.0))
+    assert sorted(server.asked) == sorted([back, 200])
+    assert (found[200].lead_time_s, found[back].lead_time_s) == (None, 30.0)
+    assert found[back].arm == WITHOUT  # as it was known to be
+    server.asked.clear()
+    refresh(server, store, settings)
+    assert server.asked == []
 
 
 def test_annotators_keep_their_numbers(server, store, settings):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ml_backend.figures import ledger
 from ml_backend.figures import refresh as refreshing
 from ml_backend.figures.refresh import refresh
 from ml_backend.label_studio import LabelStudioError
@@ -79,6 +80,42 @@ def test_where_nothing_has_changed_nothing_is_read(server, look):
     server.asked.clear()
     look()
     assert server.asked == []
+
+
+def test_what_an_older_release_recorded_is_read_again(server, store, look, monkeypatch):
+    server.annotate(1)
+    with monkeypatch.context() as older:
+        older.setattr(ledger, "MEANING", 1)
+        older.setattr(refreshing, "MEANING", 1)
+        look()
+    server.asked.clear()
+    look()
+    look()
+    assert server.asked == [1]
+
+
+def test_names_that_cannot_be_had_for_a_moment_are_there_at_the_next_look(
+    server, store, look, monkeypatch
+):
+    def refuse():
+        raise LabelStudioError("HTTP 503", 503)
+
+    def names():
+        return [row["name"] for row in store.figures("people")["people"]]
+
+    server.annotate(1)
+    with monkeypatch.context() as away:
+        away.setattr(server, "people", refuse)
+        look()
+        look()
+        assert names() == ["Annotator 1"]
+    monkeypatch.setattr(server, "people", lambda: {1: "Somebody"})
+    server.asked.clear()
+    look()
+    assert names() == ["Somebody"] and server.asked == []
+    monkeypatch.setattr(server, "people", refuse)  # asked for no more
+    look()
+    assert names() == ["Somebody"] and not store.figures("people")["nameless"]
 
 
 def test_what_quorum_annotates_by_itself_is_nothing_new_of_peoples(server, store, look):

@@ -67,6 +67,7 @@ def test_every_slice_is_counted_where_it_stands(look):
         "slices": 7,
         "labelled": 3,
         "partly": 0,
+        "lacking": 0,
         "pool": 2,
         "held_out": 2,
         "evaluation": 1,
@@ -90,6 +91,14 @@ def test_with_two_annotators_a_slice_that_one_has_drawn_is_partly_labelled(look)
     assert counts(look(tasks, overlap=2), auto=[1])["partly"] == 0
 
 
+def test_what_further_readers_have_left_is_counted_in_slices(look):
+    tasks = [task(n, annotations=n % 4, overlap=3) for n in range(8)]
+    assert counts(look(tasks, overlap=3))["lacking"] == pytest.approx(2, abs=0.01)
+    closed = [replace(each, is_labeled=True) for each in tasks]
+    assert counts(look(closed, overlap=3))["lacking"] == 0
+    assert counts(look(tasks, overlap=1))["lacking"] == 0
+
+
 def test_title_and_what_quorum_annotated_are_the_surveys_own(look):
     found = replace(look([task(1, annotations=1)]), title="Livers", automatic=frozenset({1}))
     kept = standing(found)
@@ -104,6 +113,12 @@ def test_statistics_name_the_largest_first_and_sum_the_rest(look):
     assert by[1] == {"value": "p0", "slices": 2, "labelled": 2}
     assert by[-1] == {"value": OTHERS, "slices": 22, "labelled": 0, "values": 11}
     assert len(by) == 51 and sum(entry["slices"] for entry in by) == 130
+
+
+def test_what_the_committee_labelled_by_itself_is_labelled_in_no_statistic(look):
+    tasks = [task(n, annotations=1, modality="CT") for n in range(5)]
+    found = standing(look(tasks), "T", auto=[1, 2, 3])
+    assert found["by"]["modality"] == [{"value": "CT", "slices": 5, "labelled": 2}]
 
 
 def test_what_a_task_does_not_say_is_null(look):

@@ -1,6 +1,7 @@
 """Whether the draft is a help, where the answer is known."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +96,42 @@ def test_labels_from_before_any_draft_count_in_no_arm():
         for r in rows
     ]
     assert trial(rows + early, share=0.2) == trial(rows, share=0.2)
+
+
+def test_masks_that_nobody_drew_save_no_time():
+    rows = sample_records(6, 200, 2)
+    brought = [
+        replace(r, annotation=10_000 + r.annotation, task=10_000 + r.task, lead_time_s=None)
+        for r in rows
+    ]
+    assert trial(rows + brought, share=0.2) == trial(rows, share=0.2)
+
+
+def test_who_works_in_one_arm_changes_nothing_of_the_comparison():
+    rows = sample_records(8, 300, 3, idle=0)
+    others = [row(20_000 + n, 100 + n, WITH, 30.0, areas={"lesion": 0.5}) for n in range(400)]
+    alone, beside = (trial(r, share=0.2)["time_ratio"] for r in (rows, rows + others))
+    assert beside["mean"] == pytest.approx(alone["mean"])
+    # Among many others, each draw has more or fewer of these.
+    assert beside["low"] == pytest.approx(alone["low"], rel=0.05)
+    assert beside["high"] == pytest.approx(alone["high"], rel=0.05)
+
+
+def test_a_large_crowd_fits_into_little_memory():
+    generator = np.random.default_rng(0)
+    arms, seconds = generator.random(8_000) < 0.3, generator.uniform(40, 90, 8_000)
+    rows = [
+        row(n, n % 2_000, WITHOUT if without else WITH, float(s))
+        for n, (without, s) in enumerate(zip(arms, seconds, strict=True))
+    ]
+    tracemalloc.start()
+    try:
+        found = trial(rows, share=0.3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found["time_ratio"]["low"] < 1 < found["time_ratio"]["high"]
+    assert peak < 50e6  # a table of slices by annotators is of 130 MB here, and grows as both do
 
 
 def test_agreement_is_told_by_arm():
