@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -11,6 +13,10 @@ from ..windows import PER_ADDRESS, WINDOW_S, Windows, hashed
 
 OVER_ALL = 100  # from everywhere: guessing from many addresses is slow too
 _EVERYWHERE = "everywhere"
+_REMEMBERED_S = 30 * 24 * 3600  # an address that people sign in from
+
+# Whose attempts were too many: those of this address, or those of others.
+Refused = Literal["for its own", "for others"]
 
 
 @dataclass
@@ -45,25 +51,46 @@ class Counters:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Attempts to sign in, by address and over all. Addresses are kept as hashes."""
+    """Attempts to sign in, by address and over all. Addresses are kept as hashes.
+
+    An address over its own limit counts no further: one stranger cannot use up what all have. Nor
+    can many keep out an address that people have signed in from: it has only its own limit.
+    """
 
     redis: Redis
     memory: Counters = field(default_factory=Counters)
+    entered: Counters = field(default_factory=lambda: Counters(window_s=_REMEMBERED_S))
 
-    def begin(self, address: str) -> bool:
-        """Count an attempt before its password is looked at; whether it may be looked at.
+    def begin(self, address: str) -> Refused | None:
+        """Count an attempt before its password is looked at; None if it may be looked at.
 
         Counting first: attempts at the same time must not all see the number of before.
         """
-        own, all_ = self._add(hashed(address), 1), self._add(_EVERYWHERE, 1)
-        return own <= PER_ADDRESS and all_ <= OVER_ALL
+        name = hashed(address)
+        if self._add(name, 1) > PER_ADDRESS:
+            return "for its own"
+        if self._has_entered(name) or self._add(_EVERYWHERE, 1) <= OVER_ALL:
+            return None
+        self._add(name, -1)  # its password was not looked at: that was no guess
+        return "for others"
 
     def succeeded(self, address: str) -> None:
-        """The password was right: what was counted for it counts no more."""
+        """The password was right: what was counted for it counts no more, and it is remembered."""
         name = hashed(address)
-        own = self._add(name, 0)
-        self._add(_EVERYWHERE, -min(own, PER_ADDRESS))
+        if not self._has_entered(name):
+            self._add(_EVERYWHERE, -min(self._add(name, 0), PER_ADDRESS))
         self._drop(name)
+        self.entered.add(name, 1)
+        with suppress(RedisError):
+            self.redis.set(_entered_key(name), 1, ex=_REMEMBERED_S)
+
+    def _has_entered(self, name: str) -> bool:
+        if self.entered.get(name):
+            return True
+        try:
+            return bool(self.redis.exists(_entered_key(name)))
+        except RedisError:
+            return False
 
     def _add(self, name: str, by: int) -> int:
         key = f"quorum:page:attempts:{name}"
@@ -108,3 +135,7 @@ class SignedOut:
 
     def _key(self, session_id: str) -> str:
         return f"quorum:page:signed-out:{hashed(session_id)}"
+
+
+def _entered_key(name: str) -> str:
+    return f"quorum:page:entered:{name}"

@@ -29,6 +29,8 @@ STEPS: Mapping[str, str] = {
     "push": "Sending drafts and the order to Label Studio",
 }
 _SILENT_S = 120.0
+_MOST_PEOPLE = 50  # with a row of their own
+ATTENDANT = "attendant"  # the device of a worker for short jobs alone
 
 
 def parts(counts: Mapping[str, Any]) -> list[tuple[str, str, int]]:
@@ -92,9 +94,12 @@ def concerns(
     if rest.get("state") == "failed":
         add(True, f"Annotating the rest failed: {rest.get('error') or 'see the log'}", "rest")
     workers = now.get("workers") or []
+    start = "Start one: ./quorum up"
     silent = [w for w in workers if known(w.get("silent_s")) and w["silent_s"] > _SILENT_S]
     if now.get("updated_at") and not workers:
-        add(True, "No worker is running", "workers", "Start one: ./quorum up")
+        add(True, "No worker is running", "workers", start)
+    elif now.get("updated_at") and not trainers(workers):
+        add(True, "No worker that trains is running", "workers", start)
     elif silent:
         add(False, f"{_several(len(silent), 'worker is', 'workers are')} silent", "workers")
     suspects = [p for p in people.get("people") or [] if p.get("suspected")]
@@ -118,6 +123,21 @@ def concerns(
     if now.get("paused"):
         add(False, "Rounds are paused", "actions")
     return found
+
+
+def trainers(workers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The workers that train and score; attendants only look after what is short."""
+    return [worker for worker in workers if worker.get("device") != ATTENDANT]
+
+
+def first_people(
+    people: Sequence[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Who has a row of their own, and the rest: suspects come first where not all have one."""
+    if len(people) <= _MOST_PEOPLE:
+        return list(people), []
+    ordered = sorted(people, key=lambda person: not person.get("suspected"))
+    return ordered[:_MOST_PEOPLE], ordered[_MOST_PEOPLE:]
 
 
 def outline(now: Mapping[str, Any]) -> dict[str, Any]:

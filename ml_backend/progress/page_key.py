@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _NAME = "page.key"
 _BYTES = 32
+_made_up: dict[Path, bytes] = {}  # by where they would be kept; gone with this process
 
 
 def load_or_make(data_dir: Path) -> bytes:
@@ -30,12 +31,14 @@ def load_or_make(data_dir: Path) -> bytes:
         data_dir.mkdir(parents=True, exist_ok=True)
         return _make(path)
     except OSError as error:
-        log.warning(
-            "%s cannot be made (%s): everybody signs in again when the backend starts again",
-            path,
-            error.strerror,
-        )
-        return secrets.token_bytes(_BYTES)
+        if path not in _made_up:
+            log.warning(
+                "%s cannot be made (%s): read-only links end, and everybody signs in again, when "
+                "the backend starts again",
+                path,
+                error.strerror,
+            )
+        return _made_up.setdefault(path, secrets.token_bytes(_BYTES))
 
 
 def derived(key: bytes, purpose: str, *parts: str) -> bytes:

@@ -112,7 +112,8 @@ def keep(scene: Scene, values: Mapping[str, Any]) -> str:
     store = project.store
     with history.one_at_a_time(project.jobs, project.project_id):
         own = store.overrides()
-        before = project.common.of_project(own)
+        # Unchecked: what fits no longer, since the deployment's changed, must not stay for ever.
+        before = {name: own.get(name, getattr(project.common, name)) for name in values}
         for name, value in values.items():
             if value is None:
                 own.pop(name, None)
@@ -123,9 +124,9 @@ def keep(scene: Scene, values: Mapping[str, Any]) -> str:
         if own != store.overrides():
             store.keep_overrides(own)
     return ", ".join(
-        f"{name}: {getattr(before, name)} → {getattr(after, name)}"
+        f"{name}: {before[name]} → {getattr(after, name)}"
         for name in values
-        if getattr(before, name) != getattr(after, name)
+        if before[name] != getattr(after, name)
     )
 
 

@@ -12,10 +12,11 @@ import time
 from typing import Any
 
 from flask import redirect, render_template, request, session
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import Forbidden, TooManyRequests
 from werkzeug.wrappers import Response
 
 from ..credentials import address_of_caller, same, too_many
+from ..windows import WINDOW_S
 from .access import SESSION_S, access, known, settings_of_app, signed_in
 from .attempts import Attempts
 from .forgery import check_token, csrf_token
@@ -57,9 +58,10 @@ def sign_in() -> Response | str | tuple[str, int]:
     check_token()
     address = address_of_caller()
     attempts: Attempts = known()["attempts"]
-    if not attempts.begin(address):
-        log.warning("sign-in from %s: too many attempts", address)
-        raise too_many()
+    refused = attempts.begin(address)
+    if refused:
+        log.warning("sign-in from %s is refused: too many attempts %s", address, refused)
+        raise too_many() if refused == "for its own" else _too_many_elsewhere()
     name = request.form.get("user", "")
     user = same(name, settings.basic_auth_user)
     if not (same(request.form.get("password", ""), settings.basic_auth_password) and user):
@@ -74,6 +76,14 @@ def sign_in() -> Response | str | tuple[str, int]:
     session["until"] = int(time.time()) + SESSION_S
     log.info("sign-in from %s", address)
     return redirect(onward, 303)
+
+
+def _too_many_elsewhere() -> TooManyRequests:
+    return TooManyRequests(
+        "too many wrong passwords have come from other addresses, so new addresses wait: try again "
+        f"in {WINDOW_S // 60} minutes, or from where somebody has signed in before",
+        retry_after=WINDOW_S,
+    )
 
 
 def _form(onward: str, error: str | None = None, name: str = "") -> str:

@@ -29,13 +29,13 @@ _MOST_PROJECTS = 100
 
 
 def projects() -> str:
-    """The list of projects, of those that may be seen."""
+    """The list of projects, of those that may be seen, the newest first."""
     settings = settings_of_app()
     asks = access()
     ids = {int(number) for number in project_ids(settings.store_root)}
-    seen = sorted(number for number in ids if asks is not None and asks.sees(number))
+    seen = sorted((n for n in ids if asks is not None and asks.sees(n)), reverse=True)
     rows = [overview(_project(number)) for number in seen[:_MOST_PROJECTS]]
-    return render_template("projects.html", projects=rows)
+    return render_template("projects.html", projects=rows, more=len(seen) - len(rows))
 
 
 def project(project_id: int) -> str:

@@ -78,6 +78,35 @@ def hours_between(interval: Mapping[str, Any] | None) -> str:
     return f"{low:.1f} to {high:.1f} h" if abs(high) < 10 else f"{low:,.0f} to {high:,.0f} h"
 
 
+def rate(value: Any) -> str:
+    """How many in an hour: 42, or 0.4; what is there, but rounds to none, as < 0.1."""
+    if known(value) and 0 < value < 0.05:
+        return "< 0.1"
+    return number(value, _places_of_rate(value))
+
+
+def rate_between(interval: Mapping[str, Any] | None) -> str:
+    """The bounds of how many in an hour, both to the same place: 20 to 42, or 0.2 to 1.3."""
+    return between(interval, _places_of_rate(bounds(interval)[2]))
+
+
+def _places_of_rate(value: Any) -> int:
+    return 1 if known(value) and abs(value) < 10 else 0
+
+
+def hour_marks(top: float) -> list[tuple[float, str]]:
+    """Round marks of an axis of hours from 0 to `top`, in minutes below one hour: (hours, words).
+
+    The last one has the unit.
+    """
+    unit, in_an_hour = ("h", 1) if top >= 1 else ("min", 60)
+    values = charts.ticks(0, top * in_an_hour, 4)
+    whole = all(value == round(value) for value in values)
+    words = [number(value, 0 if whole else 1) for value in values]
+    words[-1] += f" {unit}"
+    return [(value / in_an_hour, word) for value, word in zip(values, words, strict=True)]
+
+
 def size(count: Any) -> str:
     """A file's size of bytes: 12.3 MB."""
     if not known(count):
@@ -119,7 +148,20 @@ def sentence(text: Any) -> str:
     return found[0].upper() + found[1:] + ("" if found[-1] in ".!?…:" else ".")
 
 
-FILTERS = (sentence, number, percent, duration, hours, between, hours_between, size, exact, ago)
+FILTERS = (
+    sentence,
+    number,
+    percent,
+    duration,
+    hours,
+    between,
+    hours_between,
+    rate,
+    rate_between,
+    size,
+    exact,
+    ago,
+)
 DRAWN = (
     charts.stacked_bar,
     charts.meter,
@@ -138,6 +180,9 @@ DRAWN = (
     glance.highest,
     glance.class_curves,
     glance.outline,
+    glance.trainers,
+    glance.first_people,
+    hour_marks,
 )
 
 

@@ -12,6 +12,7 @@ from rq import Queue, Worker
 from rq.job import Job
 
 from ..jobs import HEAVY, QUICK
+from .glance import ATTENDANT
 
 _MOST = 100
 _COARSE_S = 5  # silence is told in steps: what is unchanged needs no new answer
@@ -65,7 +66,7 @@ def workers(redis: Redis) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": _name(hosts, index),
-                "device": device.decode() if device else "attendant" if attends else None,
+                "device": device.decode() if device else ATTENDANT if attends else None,
                 "state": str(getattr(worker.get_state(), "value", worker.get_state())),
                 "doing": doing(description.decode()) if description else None,
                 "silent_s": max(0, int(silent.total_seconds()) // _COARSE_S * _COARSE_S),

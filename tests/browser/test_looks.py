@@ -68,6 +68,24 @@ def test_a_phone_need_not_scroll_sideways(name, visit, signed_in, sample):
     )
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_long_word_widens_the_page(width, visit, signed_in, sample, read_anew):
+    standing = sample.store.figures("standing")
+    word = "COVID19_CT_lesion_segmentation_radiology_2026_v2"
+    reason = f"the image http://label-studio.invalid/data/{'1.2.840.113619.' * 12}png is away"
+    problems = [{"task_id": 1, "reason": reason}]
+    sample.store.keep_figures("standing", {**standing, "title": word, "problems": problems})
+    read_anew()
+    try:
+        page = visit(storage_state=signed_in, viewport={"width": width, "height": 740}).page
+        for address in (PAGE, "/progress"):
+            open_page(page, address)
+            expect(page.get_by_text(word).first).to_be_visible()
+            assert wider_than_the_window(page) == []
+    finally:
+        sample.store.keep_figures("standing", standing)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_nothing_grave_is_found_by_axe(name, scheme, visit, signed_in, sample):

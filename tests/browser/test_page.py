@@ -10,6 +10,7 @@ from ml_backend.progress.glance import parts
 from ml_backend.progress.wording import duration, hours, number, percent
 from ml_backend.settings import Settings
 
+from .sample import PROJECT_ID
 from .steps import EMPTY, PAGE, open_page
 
 
@@ -167,6 +168,20 @@ def test_what_happens_just_after_the_page_was_made_is_shown_too(manager, sample)
     # Before the page has asked for the first time.
     sample.end_round(round_number)
     expect(manager.locator("[data-round-status]")).to_contain_text("finished", timeout=12_000)
+
+
+def test_what_held_the_focus_is_renewed_once_it_is_left_though_nothing_newer_comes(manager, sample):
+    open_page(manager)
+    top = manager.locator("#glance")
+    top.get_by_role("link").first.focus()
+    sample.jobs.state(PROJECT_ID).looked(0.0, trouble="Label Studio refuses the token")
+    expect(manager.locator("#now")).to_contain_text("refuses the token", timeout=12_000)
+    expect(top).not_to_contain_text("refuses the token")
+    manager.route(f"**/api{PAGE}/now", lambda route: route.fulfill(status=304))
+    with manager.expect_response(f"**/api{PAGE}/now"):
+        pass
+    manager.evaluate("document.activeElement.blur()")
+    expect(top).to_contain_text("refuses the token", timeout=12_000)
 
 
 def test_a_page_to_which_nothing_has_happened_is_not_asked_for_again(manager):

@@ -47,7 +47,11 @@
     }
     for (const node of document.querySelectorAll("[data-count]")) say(node, count(found[node.dataset.count]));
     const by_hand = typeof counts.labelled === "number" ? counts.labelled - (counts.auto || 0) : null;
-    for (const node of document.querySelectorAll("[data-by-hand]")) say(node, count(by_hand));
+    for (const node of document.querySelectorAll("[data-by-hand]")) {
+      // A budget is spent by the first reader of a slice; the slice is done when the last has read.
+      const lacking = node.dataset.byHand === "done" ? counts.lacking || 0 : 0;
+      say(node, count(by_hand === null ? null : by_hand - lacking));
+    }
   }
   function showRound(round) {
     if (!round || round.job_status !== "started") return;
@@ -118,16 +122,23 @@
     }
     failures = answer.ok || answer.status === 304 ? 0 : failures + 1;
     say(state, failures > 2 ? " · no answer, still trying" : "");
-    if (!answer.ok) return true;
-    tag = answer.headers.get("ETag") || "";
-    const panel = await answer.json();
-    showCounts(panel.counts);
-    showRound(panel.round);
-    showRest(panel.rest);
-    const shown = shape(panel);
+    if (!answer.ok && answer.status !== 304) return true;
+    let shown = last;
+    if (answer.ok) {
+      tag = answer.headers.get("ETag") || "";
+      const panel = await answer.json();
+      showCounts(panel.counts);
+      showRound(panel.round);
+      showRest(panel.rest);
+      shown = shape(panel);
+    }
+    // What was under somebody's hands is still of before, also when nothing newer comes.
     const free = !document.activeElement?.closest("[data-live]");
-    if (shown !== last || (!whole && free)) whole = await renew();
-    last = shown;
+    if (shown !== last || (!whole && free)) {
+      last = shown;
+      whole = false; // until it is: a page that does not come now is asked for again
+      whole = await renew();
+    }
     return true;
   }
   async function watch() {

@@ -153,6 +153,20 @@ def test_a_value_out_of_bounds_is_said_and_nothing_is_kept(signed_in, store, for
     assert store.figures("history") == {}
 
 
+@pytest.mark.parametrize("k, kept", [("50", {"k": 50}), ("", {})])
+def test_settings_that_fit_no_longer_can_be_mended(settings, store, k, kept):
+    store.keep_overrides({"k": 300})
+    browser = create_app(replace(settings, K=200)).test_client()  # smaller since
+    assert sign_in(browser).status_code == 303
+    refused = act(browser, "pause")
+    assert refused.status_code == 422 and "Slices of a batch (k)" in refused.text
+    assert store.overrides() == {"k": 300}
+    assert act(browser, "settings", k=k).status_code == 303
+    assert store.overrides() == kept
+    assert "k: 300 → " in store.figures("history")["actions"][0]["details"]
+    assert act(browser, "pause").status_code == 303
+
+
 def test_other_settings_cannot_be_set_from_the_page(signed_in, store):
     form = {"members": "64", "store_url": "s3://elsewhere", "paused": "yes"}
     assert act(signed_in, "settings", **form).status_code == 303

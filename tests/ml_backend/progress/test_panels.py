@@ -1,18 +1,19 @@
 """Panels: what they show, before anything is kept and after, and how little a request does."""
 
 import json
+import re
 
 import pytest
 from rq import Queue, SimpleWorker
 
-from ml_backend.figures.quality import refresh_quality
+from ml_backend.figures.quality import QUALITY, refresh_quality
 from ml_backend.jobs import HEAVY, QUICK
 from ml_backend.progress.panels import PANELS, as_json
 from ml_backend.progress.remedies import remedy
 from ml_backend.progress.workers import doing, workers
 from ml_backend.store import Store
 
-from .conftest import CURRENT, PASSWORD, PROJECT, USER
+from .conftest import CURRENT, OLD, PASSWORD, PROJECT, USER
 
 AUTH = (USER, PASSWORD)
 
@@ -107,6 +108,30 @@ def test_quality_names_the_current_version(api, store):
     assert shown["versions"][1]["mean_iou"]["mean"] == 0.8
 
 
+def test_after_going_back_the_forecast_is_of_the_version_that_serves(api, store):
+    older, newest = store.figures(QUALITY)["versions"]
+    older["mean_iou"] = {"mean": 0.67, "low": 0.62, "high": 0.72}
+    newest["mean_iou"] = {"mean": 0.87, "low": 0.82, "high": 0.92}
+    store.keep_figures(QUALITY, {"versions": [older, newest]})
+    store.keep_overrides({"target_mean_iou": 0.8})
+    store.point_to(OLD)
+    assert api("/quality").json["distance"] == pytest.approx(0.18)
+    assert "too early to say" in api("/forecast").json["target"]["says"]
+
+
+def test_a_slice_that_waits_for_more_readers_is_not_shown_as_done(app, store):
+    counts = {**store.figures("standing")["counts"], "labelled": 60, "waiting": 0}
+    counts |= {"slices": 60, "partly": 60, "lacking": 40.0}
+    pace = {"labels_per_hour": {"mean": 4.0, "low": 3.0, "high": 5.0}}
+    store.keep_figures("standing", {**store.figures("standing"), "counts": counts})
+    store.keep_figures("pace", pace)
+    page = app.test_client().get(f"/progress/{PROJECT}", auth=AUTH).text
+    tiles = page[page.index('id="glance"') : page.index("Is anything wrong")]
+    said = " ".join(re.sub(r"<[^>]+>", " ", tiles).split())
+    assert "20 of 60 slices" in said and "33.3 % of the slices are labelled" in said
+    assert "partly labelled: 60" in said and "10 h" in said and "40 labels" in said
+
+
 def test_names_are_hidden_from_the_moment_somebody_asks_for_it(api, store):
     store.keep_figures(
         "people", {"pseudonymous": False, "people": [{"annotator": 31, "name": "N"}]}
@@ -123,6 +148,14 @@ def test_the_next_slices_have_every_key(api, store):
     (row,) = api("/now").json["next"]
     assert row["address"].endswith(f"/projects/{PROJECT}/data?task=12")
     assert row["novelty"] is None and row["picture"] is None
+
+
+def test_the_newest_projects_are_listed_and_how_many_more_there_are(app, settings):
+    for number in range(5, 107):
+        Store(settings.store_root, number).keep_figures("standing", {"title": f"P{number}."})
+    page = app.test_client().get("/progress", auth=(USER, PASSWORD)).text
+    assert page.index("P106.") < page.index("P105.") < page.index("P7.")
+    assert "P6." not in page and "And 3 more, older" in page
 
 
 def test_what_is_unchanged_is_not_sent_again(api, store):

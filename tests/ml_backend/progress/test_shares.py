@@ -102,6 +102,16 @@ def test_a_link_is_for_some_days_at_most(signed_in, days):
     assert answer.status_code == 422 and "1 to 90 days" in answer.text
 
 
+def test_a_link_opens_where_the_key_cannot_be_kept(settings, store, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    nowhere = replace(
+        settings, data_dir=tmp_path / "file" / "data", store_url=str(settings.store_root)
+    )
+    app = create_app(nowhere)
+    link = make_link(nowhere, PROJECT, 3)
+    assert app.test_client().get(link).status_code == 303
+
+
 def test_a_link_takes_nothing_from_somebody_who_has_signed_in(signed_in, link):
     assert signed_in.get(link).status_code == 303
     assert signed_in.get(f"/progress/{PROJECT}/confirm/train").status_code == 200

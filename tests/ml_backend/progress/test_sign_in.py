@@ -141,6 +141,52 @@ def test_nor_from_many_addresses(app):
     assert set(statuses[:-1]) == {401} and statuses[-1] == 429
 
 
+def test_one_stranger_locks_out_nobody_but_himself(app):
+    stranger = app.test_client()
+    here = {"environ_base": {"REMOTE_ADDR": "203.0.113.9"}}
+    statuses = [sign_in(stranger, "guess", **here).status_code for _ in range(OVER_ALL + 1)]
+    assert statuses[-1] == 429
+    elsewhere = {"environ_base": {"REMOTE_ADDR": "10.1.1.1"}}
+    assert sign_in(app.test_client(), **elsewhere).status_code == 303
+
+
+def guess_from_everywhere(app):
+    """Guesses from so many addresses that new ones are not let in for a while."""
+    crowd = app.test_client()
+    for number in range(OVER_ALL):
+        sign_in(crowd, "guess", environ_base={"REMOTE_ADDR": f"10.0.0.{number}"})
+
+
+def test_guessing_from_everywhere_keeps_out_no_address_that_signed_in_before(app):
+    known = {"environ_base": {"REMOTE_ADDR": "10.1.1.1"}}
+    manager = app.test_client()
+    assert sign_in(manager, **known).status_code == 303
+    guess_from_everywhere(app)
+    assert manager.get("/progress/4").status_code == 200
+    assert sign_in(app.test_client(), **known).status_code == 303
+    # It is no free place to guess from, either.
+    statuses = [sign_in(app.test_client(), "guess", **known).status_code for _ in range(12)]
+    assert statuses[:PER_ADDRESS] == [401] * PER_ADDRESS and statuses[-1] == 429
+
+
+def test_a_refusal_blames_nobody_for_what_others_tried(app):
+    guess_from_everywhere(app)
+    new = {"environ_base": {"REMOTE_ADDR": "10.1.1.1"}}
+    for _ in range(PER_ADDRESS + 1):  # and does not count against who tries again
+        refused = sign_in(app.test_client(), **new)
+        assert refused.status_code == 429 and int(refused.headers["Retry-After"]) > 0
+        assert "your address" not in refused.text and "other addresses" in refused.text
+
+
+def test_an_address_is_remembered_while_redis_is_away(settings, store, tmp_path):
+    app = create_app(replace(settings, redis_url=f"unix://{tmp_path}/none.sock"))
+    known = {"environ_base": {"REMOTE_ADDR": "10.1.1.1"}}
+    assert sign_in(app.test_client(), **known).status_code == 303
+    guess_from_everywhere(app)
+    assert sign_in(app.test_client()).status_code == 429
+    assert sign_in(app.test_client(), **known).status_code == 303
+
+
 @pytest.mark.parametrize(
     ("peers", "forwarded"),
     [

@@ -282,6 +282,35 @@ def test_the_top_says_what_is_wrong_or_that_all_is_well(app: Flask) -> None:
     assert "All is well" in Page(project(app, well)).text
 
 
+def test_workers_that_cannot_train_are_shown_with_how_to_start_one_that_does(app: Flask) -> None:
+    panels = under_way()
+    assert "is running. Start one" not in Page(project(app, panels)).text
+    for worker in panels["now"]["workers"]:
+        worker["device"] = "attendant"
+    text = Page(project(app, panels)).text
+    assert "No worker that trains is running. Start one with ./quorum up" in text
+
+
+def test_a_crowd_is_shown_with_its_first_rows_and_a_sum(app: Flask) -> None:
+    panels = under_way()
+    row = panels["people"]["people"][0]
+    crowd = [{**row, "name": f"Reader {n}", "slices": 7, "reviewed": 2} for n in range(1000)]
+    panels["people"].update(people=crowd)
+    page = project(app, panels)
+    assert "and 950 more 6,650 and 1,900 reviewed" in Page(page).text
+    assert page.count("Reader ") == 50
+
+
+def test_what_the_committee_labelled_is_not_counted_as_labelled_in_the_list(app: Flask) -> None:
+    counts = {"slices": 1000, "labelled": 1000, "auto": 900, "waiting": 0, "pool": 0}
+    row = {"project_id": 8, "title": "Hearts", "address": "/progress/8", "counts": counts}
+    text = Page(rendered(app, "projects.html", projects=[row])).text
+    assert "Labelled 100 of 1,000 slices; 900 more by the committee" in text
+    panels = first_day()
+    panels["now"].update(counts=counts)
+    assert "100 of 1,000 slices" in Page(project(app, panels)).text
+
+
 @pytest.mark.parametrize("evaluation, waits", [(0, True), (1, False)])
 def test_a_round_is_said_to_wait_for_a_held_out_label(
     app: Flask, evaluation: int, waits: bool

@@ -8,16 +8,28 @@ from typing import Any
 
 import pytest
 
-from ml_backend.progress.glance import PHASES, STEPS, concerns, outline, parts, phases, ratio_scale
+from ml_backend.progress.glance import (
+    PHASES,
+    STEPS,
+    concerns,
+    first_people,
+    outline,
+    parts,
+    phases,
+    ratio_scale,
+)
 from ml_backend.progress.wording import (
     ago,
     between,
     duration,
     exact,
+    hour_marks,
     hours,
     hours_between,
     number,
     percent,
+    rate,
+    rate_between,
     sentence,
     size,
 )
@@ -94,6 +106,25 @@ def test_bounds_share_one_unit_and_half_known_ones_are_not_said() -> None:
     assert between({"mean": 1, "low": 0.5, "high": None}) == hours_between(None) == ""
 
 
+def test_a_slow_pace_is_not_rounded_to_none() -> None:
+    assert (rate(0.04), rate(0.4), rate(42.4)) == ("< 0.1", "0.4", "42")
+    assert (rate(1234), rate(None)) == ("1,234", "–")
+    assert rate_between({"mean": 0.6, "low": 0.2, "high": 1.3}) == "0.2 to 1.3"
+    assert rate_between({"mean": 30, "low": 8, "high": 42.5}) == "8 to 42"
+    assert rate_between({"mean": 30, "low": 8, "high": None}) == ""
+
+
+@pytest.mark.parametrize("minutes", [0.5, 1, 3, 6, 18, 59, 60, 90, 200, 239, 240, 5000])
+def test_the_marks_of_a_time_axis_differ_and_say_what_they_stand_at(minutes: float) -> None:
+    marks = hour_marks(minutes / 60)
+    words = [word for _, word in marks]
+    unit = "min" if minutes < 60 else "h"
+    assert words[-1].endswith(f" {unit}") and len(set(words)) == len(words) > 1
+    for value, word in marks:
+        said = float(word.removesuffix(f" {unit}").replace(",", ""))
+        assert said == pytest.approx(value * (60 if unit == "min" else 1))
+
+
 def test_a_sentence_begins_large_and_ends_with_one_stop() -> None:
     assert [sentence(t) for t in ("it runs", "Done.", "mean IoU?", None)] == [
         "It runs.",
@@ -163,6 +194,26 @@ def test_a_project_read_without_a_worker_is_a_concern_and_an_idle_one_is_none() 
     idle = {**read, "workers": [{"name": "a", "silent_s": 2.0, "doing": None}]}
     assert concerns(idle, {"people": [{"suspected": None}]}, {"quarantined": None}) == []
     assert concerns({}, {}, {}) == []
+
+
+def test_an_attendant_alone_trains_nothing_and_that_is_a_concern() -> None:
+    attendant = {"name": "a", "silent_s": 2.0, "doing": None, "device": "attendant"}
+    alone = {"updated_at": "2026-03-01T12:00:00Z", "workers": [attendant]}
+    (found,) = concerns(alone, {}, {})
+    assert found["grave"] and found["to"] == "workers" and found["remedy"]
+    assert found["text"] == "No worker that trains is running"
+    helped = {**alone, "workers": [attendant, {**attendant, "device": None}]}
+    assert concerns(helped, {}, {}) == []
+
+
+def test_of_a_crowd_the_first_fifty_and_all_suspects_have_a_row() -> None:
+    crowd: list[dict[str, Any]]
+    crowd = [{"annotator": number, "suspected": None} for number in range(60)]
+    assert first_people(crowd[:50]) == (crowd[:50], [])
+    crowd[55]["suspected"] = "draws larger"
+    rows, others = first_people(crowd)
+    assert [row["annotator"] for row in rows] == [55, *range(49)]
+    assert [row["annotator"] for row in others] == [*range(49, 55), *range(56, 60)]
 
 
 def test_a_ratio_scale_is_even_about_one_and_holds_every_bound() -> None:
