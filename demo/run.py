@@ -6,8 +6,6 @@ import argparse
 import itertools
 import json
 import os
-import secrets
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,24 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Worker
+
 from importer import import_dicom
-from importer.journal import write_atomically
+from importer.journal import TasksError
+from importer.keys import KeyFileError
 from importer.pseudonyms import pseudonym
 from importer.tasks import send
+from importer.vault import VaultError
 from launcher import CLONE
 from launcher.data_lock import DataLock
 from launcher.processes import (
     ServiceError,
     Supervisor,
     free_port,
-    port_is_free,
+    port_number,
+    port_trouble,
     stop_on_signals,
 )
 from launcher.services import (
     Account,
     await_http,
-    new_secrets,
-    port_taken,
     remove_socket,
     start_backend,
     start_label_studio,
@@ -42,15 +45,33 @@ from launcher.up import settings_of
 from ml_backend.connect import connect_project
 from ml_backend.jobs import JobsError
 from ml_backend.label_studio import LabelStudio, LabelStudioError
-from ml_backend.masks import LabelMap
-from ml_backend.settings import Settings
+from ml_backend.masks import LabelMap, MaskError
+from ml_backend.settings import Settings, SettingsError
+from ml_backend.store import StoreError
 
 from . import brain
 from .crowd import CrowdError, sign_up
+from .folder import clear, load_state, save_state
 from .simulate import Simulation, SimulationError, check
 
 _ANNOTATORS = 3
 _TITLE = "Brain tissue (Quorum demo)"
+# A shell may hold the settings of a real deployment: its store and its pages are not the demo's.
+_NOT_ANOTHERS = {"QUORUM_STORE_URL": "", "QUORUM_PUBLIC_URL": "", "LABEL_STUDIO_PUBLIC_URL": ""}
+_FOR_PEOPLE = (  # their text says what to do
+    ServiceError,
+    SettingsError,
+    LabelStudioError,
+    JobsError,
+    StoreError,
+    MaskError,
+    KeyFileError,
+    VaultError,
+    TasksError,
+    CrowdError,
+    SimulationError,
+    brain.DemoDataError,
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     supervisor, lock = Supervisor(), None
     started: dict[str, str] = {}
     try:
+        if arguments.json and not arguments.json.parent.is_dir():
+            raise ServiceError(f"there is no folder {arguments.json.parent}: make it first")
         if arguments.simulate:
             # Its annotators take no time: they would always be ahead of the next batch.
             os.environ.setdefault("QUORUM_AHEAD", "no")
-            _clear(data)
+            clear(data)
         lock = DataLock(data)
         running = start(supervisor, data, _ports(arguments), started)
         lock.announce(running.label_studio.url, running.environment, running.backend_url)
@@ -89,18 +112,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopping.", flush=True)
         return 0 if not arguments.simulate else 130
-    except (
-        ServiceError,
-        LabelStudioError,
-        JobsError,
-        CrowdError,
-        SimulationError,
-        brain.DemoDataError,
-    ) as error:
+    except _FOR_PEOPLE as error:
         print(f"quorum demo: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"quorum demo: {data} cannot be written: {error.strerror}", file=sys.stderr)
+        where = error.filename or data
+        print(f"quorum demo: {where} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
     finally:
         supervisor.stop()
@@ -115,14 +132,17 @@ def start(
     """Start all services, import the brain and connect the project, or find them as they were.
 
     `started` learns what must be cleaned up, also if a later step fails.
-    Raises ServiceError, LabelStudioError, DemoDataError, OSError.
+    Raises ServiceError, SettingsError, LabelStudioError, DemoDataError, OSError, among others.
     """
     label_studio_port, backend_port = ports
-    state = _load_state(data)
+    # What is wrong with a setting is told before anything is started.
+    Settings.from_environment({**os.environ, **_NOT_ANOTHERS})
+    redis_url = os.environ.get("QUORUM_REDIS_URL", "")
+    _refuse_workers(redis_url)
+    state = load_state(data)
     account = Account(state["email"], state["password"], state["token"])
     _say("Starting Label Studio and Redis …")
     url = start_label_studio(supervisor, data, label_studio_port, account)
-    redis_url = os.environ.get("QUORUM_REDIS_URL", "")
     if not redis_url:
         redis_url = started["redis"] = start_redis(supervisor, data)
     _say("Reading the demo's DICOM …")
@@ -132,13 +152,7 @@ def start(
         (data / "dicom.part").rename(data / "dicom")
     report = import_dicom(data / "dicom", data / "import", key_file)
     await_http(supervisor, "Label Studio", f"{url}/health", 420)
-    environment = {
-        **state["secrets"],
-        "QUORUM_REDIS_URL": redis_url,
-        "QUORUM_DATA_DIR": str(data.resolve()),
-        "LABEL_STUDIO_URL": url,
-        "LABEL_STUDIO_API_KEY": account.token,
-    }
+    environment = environment_of(data, state["secrets"], redis_url, url, account.token)
     settings = Settings.from_environment({**os.environ, **environment})
     label_studio = LabelStudio(url, account.token)
     project_id = _project(label_studio, state, data)
@@ -151,12 +165,41 @@ def start(
     return Running(supervisor, settings, label_studio, project_id, account, backend_url, key, known)
 
 
+def _refuse_workers(redis_url: str) -> None:
+    """A deployment's workers would take the demo's rounds. Raises ServiceError."""
+    try:
+        busy = bool(redis_url) and Worker.count(
+            connection=Redis.from_url(redis_url, socket_connect_timeout=2.0, socket_timeout=5.0)
+        )
+    except RedisError:
+        return  # one that does not answer is told later, by whoever needs it
+    if busy:
+        raise ServiceError(
+            "a deployment works with the Redis of QUORUM_REDIS_URL: unset that, and the demo "
+            "starts one of its own"
+        )
+
+
+def environment_of(
+    data: Path, secrets_of: Mapping[str, str], redis_url: str, url: str, token: str
+) -> dict[str, str]:
+    """What the backend is told, above what the shell says."""
+    return {
+        **_NOT_ANOTHERS,
+        **secrets_of,
+        "QUORUM_REDIS_URL": redis_url,
+        "QUORUM_DATA_DIR": str(data.resolve()),
+        "LABEL_STUDIO_URL": url,
+        "LABEL_STUDIO_API_KEY": token,
+    }
+
+
 def _project(label_studio: LabelStudio, state: dict[str, Any], data: Path) -> int:
     if state.get("project") in label_studio.project_ids():
         return int(state["project"])
     config = (CLONE / "label_config.xml").read_text()
     state["project"] = label_studio.create_project(_TITLE, config)
-    _save_state(data, state)
+    save_state(data, state)
     return int(state["project"])
 
 
@@ -234,50 +277,10 @@ def _ports(arguments: argparse.Namespace) -> tuple[int, int]:
         ("--backend-port", arguments.backend_port, 9090),
     ):
         port = given or (free_port() if arguments.simulate else usual)
-        if not port_is_free(port):
-            raise ServiceError(port_taken(port, option))
+        if trouble := port_trouble(port, option):
+            raise ServiceError(trouble)
         chosen.append(port)
     return chosen[0], chosen[1]
-
-
-def _load_state(data: Path) -> dict[str, Any]:
-    """Credentials and the project's number, made on first use, mode 0600."""
-    path = data / "demo.json"
-    try:
-        state: dict[str, Any] = json.loads(path.read_text())
-        return state
-    except FileNotFoundError:
-        pass
-    except ValueError:
-        raise ServiceError(f"{path} is damaged: delete {data} to begin anew") from None
-    state = {
-        "email": "owner@demo.example",
-        "password": secrets.token_urlsafe(9),
-        "token": secrets.token_hex(20),
-        # A fixed split key: every demo holds the same slabs out.
-        "secrets": new_secrets() | {"QUORUM_SPLIT_KEY": "demo"},
-    }
-    _save_state(data, state)
-    return state
-
-
-def _save_state(data: Path, state: Mapping[str, Any]) -> None:
-    os.umask(0o077)  # what the demo writes from here on is its owner's
-    write_atomically(data / "demo.json", json.dumps(state).encode())
-
-
-def _clear(data: Path) -> None:
-    """Empty an earlier simulation's folder; never one that holds anything else."""
-    if (data / "simulation").is_file():
-        if (data / "lock").exists():
-            DataLock(data).release()  # refuses if one is running
-        shutil.rmtree(data)
-    elif data.is_dir() and any(data.iterdir()):
-        raise ServiceError(
-            f"{data} holds something else than a simulation: give --data a new folder"
-        )
-    data.mkdir(parents=True, exist_ok=True)
-    (data / "simulation").touch()
 
 
 def _say(text: str) -> None:
@@ -293,7 +296,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--simulate", action="store_true", help="run unattended, then stop")
     parser.add_argument("--rounds", type=int, default=3, help="rounds to simulate (%(default)s)")
     parser.add_argument("--json", type=Path, help="write the simulated rounds to this file")
-    parser.add_argument("--port", type=int, help="Label Studio's port (8080)")
-    parser.add_argument("--backend-port", type=int, help="the backend's port (9090)")
+    parser.add_argument("--port", type=port_number, help="Label Studio's port (8080)")
+    parser.add_argument("--backend-port", type=port_number, help="the backend's port (9090)")
     parser.add_argument("--data", type=Path, help="data folder (.quorum/demo)")
     return parser

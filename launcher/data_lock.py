@@ -38,6 +38,25 @@ class DataLock:
                 f"a restore into {folder} was interrupted: give the same ./quorum restore again "
                 f"(or, if all is in its place, remove {folder / RESTORING})"
             )
+        self._notice.unlink(missing_ok=True)  # of one that was killed
+
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether a command holds the folder; a notice alone can be one's that was killed.
+
+        Raises OSError if that cannot be seen.
+        """
+        try:
+            handle = os.open(folder / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
     def _where(self) -> str:
         try:

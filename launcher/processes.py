@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -23,6 +25,7 @@ _PATIENCE_S = (11.0, 2.0)
 _NEEDED = ("Redis", "Label Studio")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
+_LAST_PORT = 65535
 _WINDOW_S = 60.0
 _STILLBORN_S = 2.0  # who ends so soon after its first start never worked: no second try helps
 
@@ -70,8 +73,11 @@ class Supervisor:
         )
         return process.pid
 
-    def check(self) -> None:
-        """Start again what may be; raises ServiceError if another process has ended."""
+    def check(self, awaited: str = "") -> None:
+        """Start again what may be; raises ServiceError if another process has ended.
+
+        One that is awaited never worked yet: no second try helps.
+        """
         for service in self._services:
             status = service.process.poll()
             if status is None:
@@ -79,7 +85,8 @@ class Supervisor:
             now = time.monotonic()
             stillborn = not service.deaths and now - service.started < _STILLBORN_S
             service.deaths = [t for t in service.deaths if t > now - _WINDOW_S] + [now]
-            if stillborn or len(service.deaths) > service.restarts:
+            unproven = stillborn or service.name == awaited
+            if unproven or len(service.deaths) > service.restarts:
                 raise ServiceError(
                     f"{service.name} ended unexpectedly (status {status}): see {service.log}"
                 )
@@ -104,9 +111,12 @@ class Supervisor:
         """Wait for a service. Raises ServiceError if it does not come, or one has died."""
         limit = time.monotonic() + timeout_s
         while not ready():
-            self.check()
+            self.check(awaited=what)
             if time.monotonic() > limit:
-                raise ServiceError(f"{what} did not start within {timeout_s:.0f} s")
+                logs = [
+                    f": see {service.log}" for service in self._services if service.name == what
+                ]
+                raise ServiceError(f"{what} did not start within {timeout_s:.0f} s{''.join(logs)}")
             time.sleep(0.2)
 
 
@@ -201,16 +211,44 @@ def stop_on_signals() -> None:
         signal.signal(number, interrupt)
 
 
+def port_number(text: str) -> int:
+    """A port on a command line. Raises argparse.ArgumentTypeError."""
+    if not text.isdecimal() or len(text) > 5 or not 1 <= int(text) <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number, 1 to {_LAST_PORT}")
+    return int(text)
+
+
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there."""
+    return not port_trouble(port, "", host)
+
+
+def port_trouble(port: int, option: str, host: str = "127.0.0.1") -> str:
+    """Why no server can listen there and the remedy, "" if one can; the option chooses the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return _bind_trouble(error, port, option, host)
+        except UnicodeError:  # no name can be like that
+            return f"{host[:80]!r} is no host: give --host an address of this machine"
+    return ""
+
+
+def _bind_trouble(error: OSError, port: int, option: str, host: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use by another program: stop it, or choose another with {option}"
+    if isinstance(error, PermissionError):
+        return (
+            f"port {port} is not for ordinary users ({error.strerror}): choose one from 1024 on "
+            f"with {option}"
+        )
+    return (
+        f"{host} cannot be listened at ({error.strerror}): give --host an address of this machine, "
+        "or 0.0.0.0 for all of them"
+    )
 
 
 def free_port() -> int:

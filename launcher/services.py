@@ -18,10 +18,11 @@ import httpx
 import redis
 
 from . import CLONE
-from .processes import ServiceError, Supervisor, port_is_free
+from .processes import ServiceError, Supervisor, port_trouble
 from .setup import LABEL_STUDIO_ENVIRONMENT
 
 _RESTARTS = 20  # a minute: one that dies more often has a fault that starting again does not mend
+_SOCKET_BYTES = 103  # of a socket's path on macOS; Linux takes 107
 
 
 def start_redis(supervisor: Supervisor, data: Path) -> str:
@@ -30,11 +31,26 @@ def start_redis(supervisor: Supervisor, data: Path) -> str:
     A socket in a folder of mode 0700 needs no port and no password, and nobody else's programs can
     queue work. Raises ServiceError.
     """
+    # A clone may lie deeper than a socket's path may be long.
+    socket = Path(tempfile.mkdtemp(prefix="quorum-")) / "redis.sock"
+    url = f"unix://{socket}"
+    try:
+        _serve_redis(supervisor, data, socket, url)
+    except BaseException:
+        remove_socket(url)
+        raise
+    return url
+
+
+def _serve_redis(supervisor: Supervisor, data: Path, socket: Path, url: str) -> None:
     binary = _redis_binary()
+    if len(os.fsencode(socket)) > _SOCKET_BYTES:
+        raise ServiceError(
+            f"{socket.parent.parent} is too long a path for Redis' socket: set TMPDIR to a shorter "
+            "one, such as /tmp"
+        )
     folder = data / "redis"
     folder.mkdir(parents=True, exist_ok=True)
-    # A socket's path has at most 107 bytes; a clone may lie deeper than that.
-    socket = Path(tempfile.mkdtemp(prefix="quorum-")) / "redis.sock"
     argv = [
         binary,
         "--port",
@@ -51,7 +67,6 @@ def start_redis(supervisor: Supervisor, data: Path) -> str:
         "no",
     ]
     supervisor.start("Redis", argv, os.environ, data / "logs" / "redis.log", _RESTARTS)
-    url = f"unix://{socket}"
 
     def answers() -> bool:
         try:
@@ -60,7 +75,6 @@ def start_redis(supervisor: Supervisor, data: Path) -> str:
             return False
 
     supervisor.wait_until(answers, "Redis", 30)
-    return url
 
 
 def _redis_binary() -> str:
@@ -127,6 +141,7 @@ def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: A
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
+        **_past_a_proxy(),
     }
     # The folder of quorum_settings.py alone: Quorum's packages must not shadow Label Studio's.
     environment["PYTHONPATH"] = str(CLONE / "launcher" / "label_studio")
@@ -136,6 +151,14 @@ def start_label_studio(supervisor: Supervisor, data: Path, port: int, account: A
     log = data / "logs" / "label-studio.log"
     supervisor.start("Label Studio", argv, environment, log, _RESTARTS)
     return url
+
+
+def _past_a_proxy() -> dict[str, str]:
+    """What has Label Studio call the backend on the loopback itself, whatever proxy is set."""
+    # Programs look at either name, most at the lower one first.
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = ",".join(filter(None, (known, "127.0.0.1", "localhost")))
+    return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
 def await_http(supervisor: Supervisor, name: str, url: str, timeout_s: float) -> None:
@@ -162,8 +185,8 @@ def start_backend(
 
     The environment holds what ml_backend.settings reads; secrets travel there, never in argv.
     """
-    if not port_is_free(port, host):
-        raise ServiceError(port_taken(port, "--backend-port"))
+    if trouble := port_trouble(port, "--backend-port", host):
+        raise ServiceError(trouble)
     full = {
         **os.environ,
         **environment,
@@ -219,11 +242,6 @@ def _gpus() -> int:
     except (OSError, subprocess.TimeoutExpired):
         return 0
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-
-
-def port_taken(port: int, option: str) -> str:
-    """What to tell about a port in use."""
-    return f"port {port} is in use by another program: stop it, or choose another with {option}"
 
 
 def new_secrets() -> dict[str, str]:

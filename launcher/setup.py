@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,9 +44,28 @@ class Environment:
         """Its interpreter."""
         return self.folder / "bin" / "python"
 
+    def version(self) -> str:
+        """Of the Python that it was made with, as 3.11.7; "" if there is none, or it has gone.
+
+        An upgrade of the system leaves 3.12 where 3.11 was, and that finds no package here.
+        """
+        try:
+            lines = (self.folder / "pyvenv.cfg").read_text().splitlines()
+            there = self.python.resolve(strict=True).name
+        except (OSError, ValueError):
+            return ""
+        told = {name.strip(): value.strip() for name, _, value in (x.partition("=") for x in lines)}
+        made = told.get("version") or told.get("version_info", "")  # the latter is of other tools
+        series = ".".join(made.split(".")[:2])
+        other = re.fullmatch(r"python(3\.\d+)", there)
+        return "" if other and other[1] != series else made
+
     def stamp(self) -> str:
-        """Changes whenever the environment must be made or completed anew."""
-        digest = hashlib.sha256(sys.version.encode())
+        """Changes whenever the environment must be made or completed anew.
+
+        Whichever Python this one is, and however it was built: another may be first on PATH.
+        """
+        digest = hashlib.sha256(self.version().encode())
         for install in self.installs:
             for word in install:
                 file = CLONE / word
@@ -55,9 +75,10 @@ class Environment:
     def is_ready(self) -> bool:
         """Whether it was made to the end from the requirements as they are now."""
         try:
-            return (self.folder / ".quorum-stamp").read_text() == self.stamp()
+            kept = (self.folder / ".quorum-stamp").read_text()
         except OSError:
             return False
+        return bool(self.version()) and kept == self.stamp()
 
 
 QUORUM = Environment(
@@ -121,9 +142,9 @@ class _Job:
         environment = self.environment
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as log:
-            if not environment.python.exists():
+            if not environment.version():
                 made = subprocess.run(
-                    [sys.executable, "-m", "venv", str(environment.folder)],
+                    [sys.executable, "-m", "venv", "--clear", str(environment.folder)],
                     stdout=log,
                     stderr=log,
                     stdin=subprocess.DEVNULL,

@@ -6,37 +6,66 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from . import CLONE
 from .data_lock import DataLock
-from .processes import ServiceError, Supervisor, stop_on_signals
+from .processes import ServiceError, Supervisor, port_number, stop_on_signals
 from .services import new_secrets, remove_socket, start_backend, start_redis
 
 
 def load_secrets(data: Path) -> dict[str, str]:
-    """The credentials kept in a data folder, made on first use; the environment's take precedence.
+    """The credentials kept in a data folder; what lacks is made; the environment's come first.
 
     Raises ServiceError if the file cannot be made or is damaged.
     """
     path = data / "secrets.json"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as stream:
-                json.dump(new_secrets(), stream)
-        except FileExistsError:
-            pass
-        kept = {str(k): str(v) for k, v in json.loads(path.read_text()).items()}
+        kept = _kept_secrets(path)
+        # A backup may hold some alone: those that its host had in its environment.
+        missing = {k: v for k, v in new_secrets().items() if k not in kept}
+        if missing:
+            _keep_secrets(path, {**kept, **missing}, new=not path.exists())
+            kept = _kept_secrets(path)
     except OSError as error:
         raise ServiceError(f"{path} cannot be used: {error.strerror}") from None
     except (ValueError, AttributeError):
         raise ServiceError(f"{path} is damaged: delete it, then connect projects again") from None
     return {name: os.environ.get(name) or value for name, value in kept.items()}
+
+
+def _kept_secrets(path: Path) -> dict[str, str]:
+    try:
+        return {str(k): str(v) for k, v in json.loads(path.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+
+
+def _keep_secrets(path: Path, secrets: Mapping[str, str], new: bool) -> None:
+    """Write them whole or not at all, for their owner alone; `new` ones of two commands once."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "w") as stream:
+            json.dump(secrets, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            if new:
+                os.link(name, path)
+        except FileExistsError:  # another command was first
+            return
+        except OSError:  # a file system without hard links
+            new = False
+        if not new:
+            os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -58,6 +87,8 @@ def with_running_settings(module: str, arguments: Sequence[str], backend: bool =
     data = data_folder()
     try:
         running = _running(data) or _running(data / "demo")
+        if not running and not (data / "secrets.json").exists():
+            running = _running(CLONE / ".quorum" / "demo")  # whatever data folder is set
         if running:
             os.environ["QUORUM_DATA_DIR"] = running["QUORUM_DATA_DIR"]
             for name, value in running.items():
@@ -66,6 +97,13 @@ def with_running_settings(module: str, arguments: Sequence[str], backend: bool =
             os.environ.update(load_secrets(data))
     except ServiceError as error:
         print(f"quorum: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"quorum: {error.filename or data} cannot be read ({error.strerror}): run it as the "
+            "user who runs Quorum",
+            file=sys.stderr,
+        )
         return 1
     asks_for_help = "-h" in arguments or "--help" in arguments
     if backend and not os.environ.get("QUORUM_REDIS_URL") and not asks_for_help:
@@ -82,11 +120,19 @@ def _running(data: Path) -> dict[str, str] | None:
     """The settings of what runs with a data folder, None if nothing does."""
     try:
         notice = json.loads((data / "running.json").read_text())
-        os.kill(int(notice["pid"]), 0)
         known = {str(name): str(value) for name, value in notice["environment"].items()}
-        return known if known["QUORUM_DATA_DIR"] else None
+        return known if known["QUORUM_DATA_DIR"] and DataLock.is_held(data) else None
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
+
+
+def shown_password(password: str) -> str:
+    """It, on a terminal; elsewhere where it stands, for a service's output is kept in a journal."""
+    if sys.stdout.isatty():
+        return password
+    if os.environ.get("QUORUM_BASIC_AUTH_PASSWORD"):
+        return "as in QUORUM_BASIC_AUTH_PASSWORD"
+    return f"as in {data_folder() / 'secrets.json'}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,7 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "embedded unless QUORUM_REDIS_URL is set.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=9090, help="port to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=port_number, default=9090, help="port to listen on (%(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="worker processes (%(default)s)")
     arguments = parser.parse_args(argv)
     from ml_backend.label_studio import LabelStudio, LabelStudioError
@@ -137,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"The backend listens at {address}. Connect a project with")
         print("  ./quorum connect PROJECT")
         print(f"Progress: {address}/progress, user {environment['QUORUM_BASIC_AUTH_USER']},")
-        print(f"  password {environment['QUORUM_BASIC_AUTH_PASSWORD']}")
+        print(f"  password {shown_password(environment['QUORUM_BASIC_AUTH_PASSWORD'])}")
         print("Ctrl-C stops it.", flush=True)
         while True:
             supervisor.check()
@@ -149,6 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LabelStudioError, SettingsError, ServiceError) as error:
         text = str(error).replace("--backend-port", "--port")
         print(f"quorum up: {text}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or data_folder()
+        print(f"quorum up: {where} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
     finally:
         supervisor.stop()

@@ -12,9 +12,15 @@ for name in "${TLS_LABEL_STUDIO_NAME:?set it in docker/.env: its name in browser
 done
 folder=${PROXY_FOLDER:-/tmp}
 here=$(dirname "$0")
+# Docker's own, unless another engine says otherwise.
+resolver=${PROXY_RESOLVER:-$(sed -n 's/^nameserver *//p' /etc/resolv.conf 2>/dev/null | head -n 1)}
+case ${resolver:=127.0.0.11} in
+  *:*:*) resolver="[$resolver]" ;;
+esac
 sed -e "s|@LABEL_STUDIO_NAME@|$TLS_LABEL_STUDIO_NAME|" -e "s|@QUORUM_NAME@|$TLS_QUORUM_NAME|" \
   -e "s|@FOLDER@|$folder|" \
   -e "s|@CERTIFICATES@|${PROXY_CERTIFICATES:-/certificates}|" \
+  -e "s|@RESOLVER@|$resolver|" \
   -e "s|@LISTEN@|${PROXY_LISTEN:-8443}|" \
   -e "s|@LABEL_STUDIO@|${PROXY_LABEL_STUDIO:-label-studio:8080}|" \
   -e "s|@BACKEND@|${PROXY_BACKEND:-backend:9090}|" \

@@ -29,6 +29,7 @@ class Target:
     place: Path
     staging: str  # a folder's name beside the place; no other kind of archive uses it
     is_folder: bool = False  # it replaces what is there even if the archive has nothing of it
+    is_absent: bool = False  # the archive has nothing of it; what is there must not stay
 
     @property
     def staged(self) -> Path:
@@ -78,21 +79,32 @@ def stage(targets: Sequence[Target], files: Iterable[tuple[str, bytes]]) -> None
 def commit(targets: Sequence[Target], stamp: str) -> list[Path]:
     """Move what waits into its place, and what was there aside; where that went.
 
-    Done again after it was interrupted, it goes on from there. Raises OSError.
+    Done again after it was interrupted, it goes on from there. Raises BackupError, OSError.
     """
     asides = []
     for target in targets:
-        if target.staged.exists():
-            if target.is_taken():
-                target.place.rename(target.aside(stamp))
-            elif target.place.is_dir():
-                target.place.rmdir()
-            target.staged.rename(target.place)
+        if target.staged.exists() or target.is_absent:
+            _clear(target, stamp)
+            if target.staged.exists():
+                target.staged.rename(target.place)
             _sync(target.place.parent)
         if os.path.lexists(target.aside(stamp)):
             asides.append(target.aside(stamp))
     unstage(targets)
     return asides
+
+
+def _clear(target: Target, stamp: str) -> None:
+    """Have nothing in a place. Raises BackupError, OSError."""
+    if target.is_taken():
+        if os.path.lexists(target.aside(stamp)):
+            raise BackupError(
+                f"{target.place} came back after the restore was interrupted: move it away, then "
+                "give the same ./quorum restore again"
+            )
+        target.place.rename(target.aside(stamp))
+    elif target.place.is_dir():
+        target.place.rmdir()
 
 
 def unstage(targets: Sequence[Target]) -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError
 from rq import Worker
 
 from importer.options import key_file
-from importer.vault import vault_of
+from importer.vault import VaultError, alone, vault_of
 from ml_backend.settings import Settings, SettingsError
 from ml_backend.store import StoreError
 from ml_backend.store.objects import Objects, objects_at
@@ -93,7 +94,7 @@ def _restore(arguments: argparse.Namespace) -> int:
     # What an interrupted restore has staged takes its room already.
     begun = backend.marker.exists() or backend.remote is not None
     verified = verify(path, _MOST_BYTES if begun else places.free_bytes(backend.targets))
-    where = _hospital(key_file(arguments)) if verified.kind == HOSPITAL else backend
+    where = _hospital(key_file(arguments), verified) if verified.kind == HOSPITAL else backend
     print(f"{path} is whole: {described(verified)}, of {_day(verified)}.")
     if arguments.dry_run:
         if (data / "lock").exists():
@@ -103,7 +104,14 @@ def _restore(arguments: argparse.Namespace) -> int:
     lock = DataLock(data, restoring=True)
     try:
         _refuse_workers(settings, verified)
-        asides = _put(path, verified, where, arguments.replace)
+        hospital = verified.kind == HOSPITAL
+        with alone(vault_of(key_file(arguments))) if hospital else nullcontext():
+            asides = _put(path, verified, where, arguments.replace)
+    except VaultError:
+        raise BackupError(
+            "./quorum import, release or receive is running with this key, and would go on under "
+            "the old one: let it end, or stop it (Ctrl-C; started again, it goes on), then restore"
+        ) from None
     finally:
         lock.release()
     for aside in asides:
@@ -166,13 +174,17 @@ def _backend(settings: Settings) -> _Where:
     return _Where([store, *targets], data / RESTORING)
 
 
-def _hospital(key: Path) -> _Where:
+def _hospital(key: Path, verified: Contents) -> _Where:
     named = {
         "importer.vault": vault_of(key),
         "importer.key.old": key.with_name(f"{key.name}.old"),
         "importer.key": key,
     }
-    targets = [Target(name, place, ".restoring-hospital") for name, place in named.items()]
+    # A vault that stayed beside another key could not be read with it.
+    targets = [
+        Target(name, place, ".restoring-hospital", is_absent=name not in verified.files)
+        for name, place in named.items()
+    ]
     return _Where(targets, key.with_name(f".{key.name}.{RESTORING}"))
 
 
@@ -224,7 +236,10 @@ def _say_what_would_be(where: _Where, begun: dict[str, Any] | None, replace: boo
 
 def _say_next(verified: Contents) -> None:
     if verified.kind == HOSPITAL:
-        print("The key and the vault are back: import and reveal as before.")
+        if "importer.vault" in verified.files:
+            print("The key and the vault are back: import and reveal as before.")
+        else:
+            print("The key is back. The backup has no vault: nobody can be revealed yet.")
         return
     print("Restored. Start the loop again; ./quorum check looks at the rest.")
     secrets = verified.files.get("secrets.json")

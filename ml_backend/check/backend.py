@@ -21,10 +21,8 @@ def answers(deployment: Deployment) -> Outcome:
         response = httpx.get(
             f"{url}/health", timeout=REQUEST_S, trust_env=False, verify=deployment.trusted
         )
-        told = response.json()
-        # Label Studio, too, says that it is UP.
-        up = response.is_success and told["status"] == "UP" and "model_class" in told
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    # UnicodeError: a name that cannot be one, for a part of it is too long, say.
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         deployment.away["backend"] = _AWAY
         if trouble := certificate_trouble(error):
             found, _, remedy = trouble.partition(": ")
@@ -33,6 +31,10 @@ def answers(deployment: Deployment) -> Outcome:
             f"nothing answers at {url}",
             "Start ./quorum up, or name its address with --backend-url.",
         )
+    try:
+        told = response.json()
+        # Label Studio, too, says that it is UP.
+        up = response.is_success and told["status"] == "UP" and "model_class" in told
     except (ValueError, KeyError, TypeError):
         up = False
     if not up:

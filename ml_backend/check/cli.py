@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 
 from ..settings import Settings, SettingsError
+from ..urls import WEB_ADDRESS, is_web_address
 from .deployment import Deployment
 from .findings import Finding, State, as_json, as_text
 from .run import SETTINGS, check_all
@@ -61,18 +63,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument(
-        "--backend-url", help="the backend's address (default: as projects are connected to it)"
+        "--backend-url",
+        type=_address,
+        help="the backend's address (default: as projects are connected to it)",
     )
     parser.add_argument(
         "--least-free-gib",
-        type=float,
+        type=_amount,
         default=2.0,
         metavar="GIB",
         help="free space that the disks of store and data must have (default: %(default)s)",
     )
     parser.add_argument(
         "--webhook-wait",
-        type=float,
+        type=_amount,
         default=10.0,
         metavar="S",
         help="seconds to wait for a provoked event (default: %(default)s)",
@@ -86,3 +90,19 @@ def _project(text: str) -> int:
             f"{text!r} is no project: give its number, as in its address, 1 or more"
         )
     return int(text)
+
+
+def _address(text: str) -> str:
+    if not is_web_address(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: give {WEB_ADDRESS}")
+    return text
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount: give a number, 0 or more")
+    return amount

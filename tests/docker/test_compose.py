@@ -241,3 +241,10 @@ def test_the_readme_names_every_file_and_none_that_is_not_there():
         re.findall(r"\b((?:TLS|QUORUM_(?:REDIS|STORE|INBOX|HOSPITAL))_?[A-Z_]*[A-Z])\b", text)
     )
     assert {n for n in named if "_" in n} - {"QUORUM_REDIS_URL_FILE"} <= set(example())
+
+
+def test_label_studio_calls_the_backend_past_a_proxy_that_docker_sets():
+    """The lower name comes first for most programs, and some know but one of the two."""
+    environment = services("compose.yaml")["label-studio"]["environment"]
+    for name in ("no_proxy", "NO_PROXY"):
+        assert set(environment[name].split(",")) == {"backend", "localhost", "127.0.0.1"}

@@ -1,13 +1,17 @@
 """The importer's way out and the TLS proxy, with a real nginx."""
 
+import contextlib
 import datetime
 import os
 import shutil
+import socket
 import ssl
+import struct
 import subprocess
+import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -40,8 +44,8 @@ class Echo(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(name):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+def serving(name, address="127.0.0.1", port=0):
+    server = ThreadingHTTPServer((address, port), Echo)
     server.name = name
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -90,6 +94,43 @@ def nginx(tmp_path):
             process.wait(20)
 
     return run
+
+
+@contextmanager
+def naming(addresses):
+    """A name server on the loopback that knows these names; "HOST:PORT" for nginx."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(0.2)
+        ended = threading.Event()
+
+        def answer():
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    asked, caller = server.recvfrom(512)
+                    server.sendto(reply(asked, addresses), caller)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield "127.0.0.1:" + str(server.getsockname()[1])
+        finally:
+            ended.set()
+            thread.join()
+
+
+def reply(asked, addresses):
+    """The answer to one question (RFC 1035, section 4), good for ten minutes as Docker's is."""
+    end = asked.index(0, 12) + 5
+    question, labels, at = asked[12:end], [], 12
+    while asked[at]:
+        labels.append(asked[at + 1 : at + 1 + asked[at]].decode())
+        at += asked[at] + 1
+    found = addresses.get(".".join(labels)) if question[-4:-2] == b"\0\1" else None
+    answers = 1 if found else 0
+    head = asked[:2] + b"\x81\x80" + struct.pack(">4H", 1, answers, 0, 0)
+    record = b"\xc0\x0c" + struct.pack(">2HIH", 1, 1, 600, 4) + socket.inet_aton(found or "0.0.0.0")
+    return head + question + record * answers
 
 
 def get(url, **options):
@@ -197,3 +238,42 @@ def test_the_proxy_serves_two_names_over_tls_and_keeps_label_studios_calls_insid
             with pytest.raises(httpx.HTTPError):
                 get(f"https://127.0.0.1:{port}/", headers={"Host": "other.example"}, verify=False)
             assert get(f"http://127.0.0.1:{port}/").status_code == 400
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs all of 127.0.0.0/8")
+def test_a_backend_that_comes_back_at_another_address_is_found_again(nginx, tmp_path):
+    """As a container does that was made anew."""
+    names = ["label-studio.example", "quorum.example"]
+    trust = certificate(tmp_path / "certificates", names)
+    port, addresses = free_port(), {"backend": "127.0.0.31"}
+    with ExitStack() as stack:
+        first = stack.enter_context(ExitStack())
+        behind = first.enter_context(serving("first", "127.0.0.31"))
+        variables = {
+            "TLS_LABEL_STUDIO_NAME": names[0],
+            "TLS_QUORUM_NAME": names[1],
+            "PROXY_LISTEN": f"127.0.0.1:{port}",
+            "PROXY_CERTIFICATES": str(tmp_path / "certificates"),
+            "PROXY_BACKEND": f"backend:{behind}",
+            "PROXY_RESOLVER": stack.enter_context(naming(addresses)),
+            "PROXY_FOLDER": str(tmp_path),
+        }
+        stack.enter_context(nginx("proxy.sh", port, **variables))
+
+        def ask():
+            return get(
+                f"https://127.0.0.1:{port}/progress",
+                headers={"Host": names[1]},
+                extensions={"sni_hostname": names[1]},
+                verify=trust,
+                timeout=20,
+            ).text
+
+        assert ask() == "first /progress https"
+        first.close()
+        stack.enter_context(serving("second", "127.0.0.41", behind))
+        addresses["backend"] = "127.0.0.41"
+        limit = time.monotonic() + 60
+        while (said := ask()) != "second /progress https" and time.monotonic() < limit:
+            time.sleep(0.2)
+        assert said == "second /progress https"

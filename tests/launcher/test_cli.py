@@ -3,11 +3,14 @@
 import json
 import os
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from launcher import CLONE, setup
+from launcher import CLONE, setup, up
 from launcher.data_lock import DataLock
+from launcher.services import new_secrets
 from launcher.setup import Environment, SetupError
 from launcher.up import load_secrets, with_running_settings
 
@@ -63,6 +66,16 @@ def test_import_works_without_label_studio_and_from_another_folder(tmp_path):
     assert len(list((tmp_path / "out" / "images").glob("*.png"))) == 1
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH came with Python 3.11")
+def test_what_lies_in_the_current_folder_is_never_run(tmp_path):
+    """A disc with DICOM on it may hold anything, also under the name of a module."""
+    for name in ("copy", "redis", "launcher"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('run from the current folder')")
+    shown = quorum("import", "--help", cwd=tmp_path, PYTHONSAFEPATH="")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("usage: quorum import")
+
+
 def test_up_says_what_it_needs_and_what_it_cannot_reach(tmp_path):
     missing = quorum("up", LABEL_STUDIO_URL="", LABEL_STUDIO_API_KEY="")
     assert missing.returncode == 1 and "LABEL_STUDIO_URL is not set" in missing.stderr
@@ -113,6 +126,41 @@ def test_an_environment_is_made_again_when_its_requirements_change(tmp_path, mon
     assert not environment.is_ready()
 
 
+@pytest.fixture
+def made_environment(tmp_path, monkeypatch):
+    """One that was made, as venv leaves it, with a Python of 3.11."""
+    monkeypatch.setattr(setup, "CLONE", tmp_path)
+    python = tmp_path / "usr" / "python3.11"
+    environment = Environment("env", (("six",),), needs_gib=1e9)
+    (environment.folder / "bin").mkdir(parents=True)
+    python.parent.mkdir()
+    python.touch()
+    environment.python.symlink_to(python)
+    (environment.folder / "pyvenv.cfg").write_text("home = /usr\nversion = 3.11.2\n")
+    (environment.folder / ".quorum-stamp").write_text(environment.stamp())
+    return environment
+
+
+def test_an_environment_stays_ready_whichever_python_calls_it(made_environment, monkeypatch):
+    """A rebuilt python3, or another one first on PATH; nothing is installed, no disk needed."""
+    monkeypatch.setattr(sys, "version", "3.13.0 | packaged by somebody else")
+    assert made_environment.is_ready()
+    setup.ensure(made_environment)
+
+
+@pytest.mark.parametrize("now", ["python3.12", "python3"])
+def test_an_environment_whose_python_was_upgraded_or_has_gone_is_made_again(
+    made_environment, tmp_path, now
+):
+    python = tmp_path / "usr" / "python3.11"
+    if now == "python3.12":
+        python.rename(tmp_path / "usr" / now)
+        python.symlink_to(now)
+    else:
+        python.unlink()
+    assert not made_environment.is_ready()
+
+
 def test_a_package_that_cannot_be_installed_is_told_with_the_log(tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "CLONE", tmp_path)
     environment = Environment("env", (("no such package!",),), needs_gib=0.1)
@@ -135,6 +183,45 @@ def test_secrets_are_kept_and_the_environment_s_come_first(tmp_path, monkeypatch
     assert load_secrets(tmp_path) == first
     monkeypatch.setenv("QUORUM_WEBHOOK_SECRET", "mine")
     assert load_secrets(tmp_path)["QUORUM_WEBHOOK_SECRET"] == "mine"
+
+
+def test_commands_that_make_the_secrets_at_once_have_the_same(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(load_secrets, [tmp_path] * 8))
+    assert all(each == made[0] for each in made)
+    assert [path.name for path in tmp_path.iterdir()] == ["secrets.json"]
+
+
+def test_an_empty_set_of_secrets_is_completed(tmp_path):
+    (tmp_path / "secrets.json").write_text("{}")
+    assert load_secrets(tmp_path) and load_secrets(tmp_path) == load_secrets(tmp_path)
+
+
+def test_secrets_that_a_backup_has_alone_are_completed_once(tmp_path):
+    """Of a host whose other secrets were in its environment."""
+    (tmp_path / "secrets.json").write_text('{"QUORUM_SPLIT_KEY": "kept"}')
+    first = load_secrets(tmp_path)
+    assert first["QUORUM_SPLIT_KEY"] == "kept"
+    assert set(first) == set(new_secrets()) and all(first.values())
+    assert load_secrets(tmp_path) == first
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_that_could_not_be_written_whole_are_not_there(tmp_path):
+    """As on a full disk: the next start makes them."""
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from launcher.processes import ServiceError; from launcher.up import load_secrets\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try: load_secrets(Path(sys.argv[1]))\n"
+        "except ServiceError as error: print(error)"
+    )
+    command = [sys.executable, "-B", "-c", code, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=CLONE, check=True)
+    assert "secrets.json cannot be used" in told.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert load_secrets(tmp_path)
 
 
 @pytest.fixture
@@ -166,3 +253,82 @@ def test_a_second_command_works_with_the_settings_of_what_runs(
     del os.environ["QUORUM_REDIS_URL"]
     assert with_running_settings("tests.launcher.told", []) == 1
     assert "./quorum up" in capsys.readouterr().err
+
+
+@pytest.fixture
+def announced(tmp_path, own_environment, monkeypatch):
+    """What runs with a folder, and has told so; nothing is set but another data folder."""
+
+    def announce(data):
+        lock = DataLock(data)
+        known = {"QUORUM_REDIS_URL": "unix:///x", "QUORUM_DATA_DIR": str(data)}
+        lock.announce("http://127.0.0.1:1", known)
+        return lock
+
+    for name in [name for name in os.environ if name.startswith("QUORUM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("QUORUM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(up, "CLONE", tmp_path / "clone")
+    return announce
+
+
+def test_a_notice_of_one_that_was_killed_is_not_believed(announced, tmp_path, capsys):
+    """Its process number may be another program's by now: here it is this one's."""
+    data = tmp_path / "data"
+    lock = announced(data)
+    notice = (data / "running.json").read_text()
+    lock.release()
+    (data / "running.json").write_text(notice)
+    assert with_running_settings("tests.launcher.told", []) == 1
+    DataLock(data)
+    assert not (data / "running.json").exists()
+    assert "./quorum up" in capsys.readouterr().err
+
+
+def test_the_demo_in_the_clone_is_found_whatever_data_folder_is_set(announced, tmp_path, capsys):
+    lock = announced(tmp_path / "clone" / ".quorum" / "demo")
+    assert with_running_settings("tests.launcher.told", []) == 0
+    assert json.loads(capsys.readouterr().out)["QUORUM_REDIS_URL"] == "unix:///x"
+    lock.release()
+
+
+def test_a_deployment_that_is_stopped_is_not_taken_for_the_demo(announced, tmp_path, capsys):
+    lock = announced(tmp_path / "clone" / ".quorum" / "demo")
+    load_secrets(tmp_path / "data")
+    assert with_running_settings("tests.launcher.told", [], backend=False) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["QUORUM_DATA_DIR"] == str(tmp_path / "data") and not told["QUORUM_REDIS_URL"]
+    lock.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_user_is_told_whose_the_data_folder_is(tmp_path):
+    """The folder of a service is its user's alone."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    load_secrets(tmp_path / "data")
+    code = (
+        "import os, sys; from launcher.up import with_running_settings\n"
+        "os.chmod(sys.argv[1], 0); os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "raise SystemExit(with_running_settings('tests.launcher.told', [], backend=False))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "data")],
+        env={**os.environ, "QUORUM_DATA_DIR": str(tmp_path / "data")},
+        cwd=CLONE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 1
+    assert "the user who runs Quorum" in told.stderr and "Traceback" not in told.stderr
+
+
+def test_the_password_goes_to_a_terminal_and_into_no_journal(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUORUM_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("QUORUM_BASIC_AUTH_PASSWORD", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert up.shown_password("s3cret") == f"as in {tmp_path / 'secrets.json'}"
+    monkeypatch.setenv("QUORUM_BASIC_AUTH_PASSWORD", "s3cret")
+    assert up.shown_password("s3cret") == "as in QUORUM_BASIC_AUTH_PASSWORD"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert up.shown_password("s3cret") == "s3cret"

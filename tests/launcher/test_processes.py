@@ -1,5 +1,6 @@
 """Processes are started, watched and stopped: these and no others."""
 
+import argparse
 import json
 import os
 import signal
@@ -13,7 +14,14 @@ import psutil
 import pytest
 
 from launcher.data_lock import DataLock
-from launcher.processes import ServiceError, Supervisor, free_port, port_is_free
+from launcher.processes import (
+    ServiceError,
+    Supervisor,
+    free_port,
+    port_is_free,
+    port_number,
+    port_trouble,
+)
 
 
 def wait_for(condition, timeout_s=10.0):
@@ -77,8 +85,20 @@ def test_a_worker_that_died_is_started_again_but_not_for_ever(tmp_path, capsys, 
     supervisor = Supervisor()
     supervisor.start("Worker 0", ["sh", "-c", "exit 3"], os.environ, tmp_path / "log", 2)
     with pytest.raises(ServiceError, match=r"Worker 0 ended unexpectedly \(status 3\)"):
-        supervisor.wait_until(lambda: False, "Worker 0", 10)
+        supervisor.wait_until(lambda: False, "The backend", 10)
     assert capsys.readouterr().err.count("starting it again") == 2
+
+
+def test_a_service_that_ends_before_it_first_worked_is_not_started_again(
+    tmp_path, capsys, monkeypatch
+):
+    """A setting that it refuses shows only after seconds of imports."""
+    monkeypatch.setattr("launcher.processes._STILLBORN_S", 0)
+    supervisor = Supervisor()
+    supervisor.start("The backend", ["sh", "-c", "exit 3"], os.environ, tmp_path / "log", 20)
+    with pytest.raises(ServiceError, match=r"The backend ended unexpectedly.*: see .*log"):
+        supervisor.wait_until(lambda: False, "The backend", 10)
+    assert "starting it again" not in capsys.readouterr().err
 
 
 def test_who_ends_right_after_its_first_start_is_not_started_again(tmp_path, capsys):
@@ -89,9 +109,14 @@ def test_who_ends_right_after_its_first_start_is_not_started_again(tmp_path, cap
     assert "starting it again" not in capsys.readouterr().err
 
 
-def test_a_service_that_never_answers_is_given_up(tmp_path):
-    with pytest.raises(ServiceError, match="did not start within"):
-        Supervisor().wait_until(lambda: False, "Label Studio", 0.3)
+def test_a_service_that_never_answers_is_given_up_and_its_log_is_named(tmp_path):
+    supervisor = Supervisor()
+    supervisor.start("Label Studio", ["sleep", "60"], os.environ, tmp_path / "ls.log")
+    try:
+        with pytest.raises(ServiceError, match=r"Label Studio did not start within 0 s: see .*ls"):
+            supervisor.wait_until(lambda: False, "Label Studio", 0.3)
+    finally:
+        supervisor.stop()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
@@ -139,6 +164,46 @@ def test_ports(family, host):
         server.bind((host, port))
         server.listen()
         assert not port_is_free(port, host)
+
+
+@pytest.mark.parametrize(
+    ("port", "host", "told"),
+    [
+        (9090, "nosuchhost.invalid", "--host"),
+        (9090, "192.0.2.1", "--host"),  # RFC 5737: nobody's
+        (9090, "x" * 70, "--host"),
+    ],
+)
+def test_a_host_that_cannot_be_listened_at_is_not_called_a_port_in_use(port, host, told):
+    trouble = port_trouble(port, "--port", host)
+    assert told in trouble and "in use" not in trouble
+
+
+def test_a_port_in_use_is_told_with_the_option_that_chooses_another():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        trouble = port_trouble(server.getsockname()[1], "--backend-port")
+    assert "in use by another program" in trouble and "--backend-port" in trouble
+    assert port_trouble(free_port(), "--port") == ""
+
+
+@pytest.mark.skipif(not Path("/proc/sys/net").exists(), reason="this setting is Linux's")
+def test_a_port_for_root_alone_is_told_as_such():
+    if os.geteuid() or int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 81:
+        pytest.skip("needs root, and ports that are root's alone")
+    code = (
+        "import os; from launcher.processes import port_trouble\n"
+        "os.setgid(65534); os.setuid(65534); print(port_trouble(80, '--port'))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "not for ordinary users" in told.stdout and "in use" not in told.stdout
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "65536", "99999", "http", "", "9" * 5000])
+def test_what_is_no_port_is_refused_on_the_command_line(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no port"):
+        port_number(text)
 
 
 def test_all_are_stopped_at_the_same_time_but_those_that_others_need_after_them(tmp_path):

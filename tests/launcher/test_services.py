@@ -1,12 +1,14 @@
 """The embedded Redis, and what the services are started with."""
 
 import socket
+import tempfile
+from urllib.request import proxy_bypass_environment
 
 import pytest
 import redis
 
-from launcher import services
-from launcher.processes import Supervisor
+from launcher import services, up
+from launcher.processes import ServiceError, Supervisor
 
 
 def test_the_embedded_redis_keeps_its_data_over_a_restart(tmp_path):
@@ -59,10 +61,9 @@ def test_what_lies_beside_a_socket_is_left_alone(tmp_path):
     assert (folder / "appendonly.aof").exists()
 
 
-def test_a_redis_of_the_users_own_is_left_alone_when_the_backend_ends(
-    tmp_path, monkeypatch, capsys
-):
-    from launcher import up
+@pytest.fixture
+def of_somebody(tmp_path, monkeypatch):
+    """What `up` needs, with a Label Studio that knows the token and a Redis of the user's own."""
     from ml_backend.label_studio import LabelStudio
 
     own = tmp_path / "quorum-own" / "redis.sock"
@@ -77,12 +78,23 @@ def test_a_redis_of_the_users_own_is_left_alone_when_the_backend_ends(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(LabelStudio, "whoami", lambda _: "someone")
     monkeypatch.setattr(LabelStudio, "version", lambda _: "1.0")
+    return own
+
+
+def test_a_redis_of_the_users_own_is_left_alone_when_the_backend_ends(of_somebody, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert up.main(["--port", str(taken.getsockname()[1])]) == 1
     assert "in use" in capsys.readouterr().err
-    assert own.exists()
+    assert of_somebody.exists()
+
+
+def test_a_data_folder_that_fails_late_is_told_without_a_traceback(of_somebody, tmp_path, capsys):
+    """As a disk that is full when everything has been started."""
+    (tmp_path / "data" / "running.json").mkdir(parents=True)
+    assert up.main([]) == 1
+    assert "running.json cannot be used: " in capsys.readouterr().err
 
 
 def test_no_secret_is_on_a_command_line(tmp_path):
@@ -99,6 +111,56 @@ def test_no_secret_is_on_a_command_line(tmp_path):
     assert recorder.seen
     for secret in (account.email, account.password, account.token):
         assert all(secret not in word for word in recorder.seen)
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_the_demos_label_studio_calls_the_backend_past_a_proxy(tmp_path, monkeypatch, name):
+    """Asked for 127.0.0.1, a proxy answers for itself, or not at all."""
+
+    class Recorder(Supervisor):
+        environment: dict
+
+        def start(self, name, argv, environment, log, restarts=0):
+            self.environment = dict(environment)
+            return 0
+
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv(name, "images.example")
+    recorder = Recorder()
+    services.start_label_studio(recorder, tmp_path, 1, services.Account("a@x.example", "p", "t"))
+    with monkeypatch.context() as patch:
+        for variable, value in recorder.environment.items():
+            patch.setenv(variable, value)
+        for host in ("127.0.0.1:9090", "localhost:9090", "images.example"):
+            assert proxy_bypass_environment(host), host
+        assert not proxy_bypass_environment("elsewhere.example")
+        patch.delenv("no_proxy")  # some programs know the other name only
+        assert recorder.environment["NO_PROXY"] == recorder.environment["no_proxy"]
+
+
+def test_a_redis_that_cannot_start_leaves_no_folder_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "appendonly.aof").write_bytes(b"not what Redis wrote\r\n*9")
+    supervisor = Supervisor()
+    try:
+        with pytest.raises(ServiceError, match=r"Redis ended unexpectedly.*redis\.log"):
+            services.start_redis(supervisor, tmp_path)
+    finally:
+        supervisor.stop()
+    assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_too_long_a_folder_for_the_socket_is_told_with_the_remedy(tmp_path, monkeypatch):
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with pytest.raises(ServiceError, match="TMPDIR"):
+        services.start_redis(Supervisor(), tmp_path)
+    assert list(deep.iterdir()) == []
 
 
 def test_new_secrets_differ_each_time():

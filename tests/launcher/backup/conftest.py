@@ -49,11 +49,11 @@ class Place:
         return os.environ.get("QUORUM_STORE_URL") or self.data / "store"
 
     def snapshot(self):
-        """Every file below the folder but the lock, by name."""
+        """Every file below the folder but the locks, by name."""
         return {
             path.relative_to(self.data).as_posix(): path.read_bytes()
             for path in sorted(self.data.rglob("*"))
-            if path.is_file() and path.name != "lock"
+            if path.is_file() and path.name != "lock" and path.suffix != ".lock"
         }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -10,7 +11,7 @@ import torch
 from redis import Redis
 
 from importer.keys import load_or_make_key, rotate
-from importer.vault import Vault, vault_of
+from importer.vault import Vault, in_use, vault_of
 from launcher.backup.archive import contents, verify
 from launcher.data_lock import DataLock
 from launcher.processes import ServiceError
@@ -33,7 +34,9 @@ def test_what_the_loop_goes_on_from_comes_back_in_another_place(place, archive, 
     assert status == 0, said
     assert set(before) == set(PROJECTS) and told(elsewhere.root) == before
     del os.environ["QUORUM_SPLIT_KEY"]
-    assert load_secrets(elsewhere.data) == {"QUORUM_SPLIT_KEY": SPLIT_KEY}
+    secrets = json.loads((elsewhere.data / "secrets.json").read_text())
+    assert secrets == {"QUORUM_SPLIT_KEY": SPLIT_KEY}
+    assert load_secrets(elsewhere.data)["QUORUM_SPLIT_KEY"] == SPLIT_KEY
     assert (elsewhere.data / "page.key").read_text() == "ab" * 32
     assert (elsewhere.data / "imports" / "3.jsonl").exists()
 
@@ -300,6 +303,60 @@ def test_a_key_of_another_name_and_a_newer_one_are_handled(hospital, tmp_path):
     assert hospital.run("restore", tmp_path / "h.tar.gz", "--key", other)[0] == 0
     assert entries_of(other) == entries_of(key)
     assert hospital.run("backup", tmp_path / "o.tar.gz", "--hospital", "--key", other)[0] == 0
+
+
+def test_nothing_is_restored_while_an_import_uses_the_key(hospital, tmp_path):
+    """It would go on under the old key, and nobody could be revealed with the new one."""
+    key = hospital.data / "importer.key"
+    hospital.run("backup", tmp_path / "h.tar.gz", "--hospital")
+    before = hospital.snapshot()
+    with in_use(vault_of(key)):
+        status, said = hospital.run("restore", tmp_path / "h.tar.gz", "--replace")
+        assert status == 1 and "import" in said and "then restore" in said
+        assert hospital.snapshot() == before
+    assert hospital.run("restore", tmp_path / "h.tar.gz", "--replace")[0] == 0
+
+
+@pytest.fixture
+def key_alone(tmp_path, hospital):
+    """A backup from before the first import, with a key and without a vault."""
+    key = tmp_path / "first.key"
+    load_or_make_key(key)
+    assert hospital.run("backup", tmp_path / "k.tar.gz", "--hospital", "--key", key)[0] == 0
+    return tmp_path / "k.tar.gz"
+
+
+def test_a_vault_of_another_key_goes_aside_with_it(hospital, key_alone):
+    key = hospital.data / "importer.key"
+    vault = vault_of(key).read_bytes()
+    status, said = hospital.run("restore", key_alone, "--replace")
+    assert status == 0 and "no vault" in said
+    assert not vault_of(key).exists()
+    (aside,) = hospital.data.glob("importer.vault.before-restore-*")
+    assert str(aside) in said and aside.read_bytes() == vault
+
+
+def test_a_vault_that_went_aside_is_never_overwritten(hospital, key_alone, monkeypatch):
+    """An import between an interrupted restore and its repetition begins another one."""
+    vault = vault_of(hospital.data / "importer.key")
+    before, rename = vault.read_bytes(), Path.rename
+
+    def breaks(self, target):
+        if self.name == "importer.key":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        hospital.run("restore", key_alone, "--replace")
+    monkeypatch.setattr(Path, "rename", rename)
+    vault.write_bytes(b"of an import meanwhile\n")
+    status, said = hospital.run("restore", key_alone, "--replace")
+    assert status == 1 and "came back" in said
+    (aside,) = hospital.data.glob("importer.vault.before-restore-*")
+    assert aside.read_bytes() == before
+    vault.unlink()
+    assert hospital.run("restore", key_alone, "--replace")[0] == 0
 
 
 def test_a_vault_that_the_key_does_not_open_is_no_backup(hospital, tmp_path, monkeypatch):
