@@ -5,7 +5,17 @@ import json
 
 import pytest
 
-from ml_backend.check import NAMES, State, clock, host, label_studio, main, storage, workers
+from ml_backend.check import (
+    NAMES,
+    State,
+    backend,
+    clock,
+    host,
+    label_studio,
+    main,
+    storage,
+    workers,
+)
 from ml_backend.check.attached import _wrong_with
 from ml_backend.check.deployment import Deployment
 from ml_backend.check.redis import _where
@@ -160,3 +170,24 @@ def test_the_file_of_secrets_is_its_owner_s(tmp_path, mode, state):
     (subject.settings.data_dir / "secrets.json").touch()
     (subject.settings.data_dir / "secrets.json").chmod(mode)
     assert host.secrets_file(subject).state is state
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--least-free-gib", amount] for amount in ("nan", "inf", "-1", "much")),
+        *(["--webhook-wait", amount] for amount in ("nan", "inf", "-1")),
+        *(["--backend-url", url] for url in ("backend:9090", "127.0.0.1", "ftp://h", "http://")),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_on_the_command_line(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(["=".join(arguments)])
+    said = capsys.readouterr().err
+    assert f"argument {arguments[0]}: {arguments[1]!r} is no" in said
+
+
+def test_an_address_that_no_host_can_have_is_told_as_not_answering():
+    deployment = Deployment(Settings(), asked_backend_url=f"http://{'a' * 70}.example")
+    outcome = backend.answers(deployment)
+    assert outcome.state is FAILS and "nothing answers" in outcome.found
