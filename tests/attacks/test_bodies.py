@@ -331,7 +331,10 @@ CONFIGS = {
     "deep and open": ("<a>" * 200_000, 422),
     "wide": ("<View>" + "<a/>" * 100_000 + "</View>", 422),
     "many attributes": ("<View " + " ".join(f'a{n}=""' for n in range(90_000)) + "/>", 422),
-    "many labels": (CONFIG.replace("<Label", '<Label value="x"/>' * 300 + "<Label"), 422),
+    "many labels": (
+        CONFIG.replace("<Label", "".join(f'<Label value="{n}"/>' for n in range(300)) + "<Label"),
+        422,
+    ),
     "a number": (17, 400),
     "a list": ([CONFIG], 400),
     "an object": ({"xml": CONFIG}, 400),
