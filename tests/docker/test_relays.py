@@ -207,19 +207,26 @@ def certificate(folder, names):
     return ssl.create_default_context(cafile=str(folder / "tls.crt"))
 
 
+def tls(folder, port, names):
+    """What every TLS proxy here is told: its names, where it listens, its folders."""
+    return {
+        "TLS_LABEL_STUDIO_NAME": names[0],
+        "TLS_QUORUM_NAME": names[1],
+        "PROXY_LISTEN": f"127.0.0.1:{port}",
+        "PROXY_CERTIFICATES": str(folder / "certificates"),
+        "PROXY_FOLDER": str(folder),
+    }
+
+
 def test_the_proxy_serves_two_names_over_tls_and_keeps_label_studios_calls_inside(nginx, tmp_path):
     names = ["label-studio.example", "quorum.example"]
     trust = certificate(tmp_path / "certificates", names)
     port = free_port()
     with serving("label-studio") as studio, serving("backend") as backend:
         variables = {
-            "TLS_LABEL_STUDIO_NAME": names[0],
-            "TLS_QUORUM_NAME": names[1],
-            "PROXY_LISTEN": f"127.0.0.1:{port}",
-            "PROXY_CERTIFICATES": str(tmp_path / "certificates"),
+            **tls(tmp_path, port, names),
             "PROXY_LABEL_STUDIO": f"127.0.0.1:{studio}",
             "PROXY_BACKEND": f"127.0.0.1:{backend}",
-            "PROXY_FOLDER": str(tmp_path),
         }
         with nginx("proxy.sh", port, **variables):
 
@@ -250,13 +257,9 @@ def test_a_backend_that_comes_back_at_another_address_is_found_again(nginx, tmp_
         first = stack.enter_context(ExitStack())
         behind = first.enter_context(serving("first", "127.0.0.31"))
         variables = {
-            "TLS_LABEL_STUDIO_NAME": names[0],
-            "TLS_QUORUM_NAME": names[1],
-            "PROXY_LISTEN": f"127.0.0.1:{port}",
-            "PROXY_CERTIFICATES": str(tmp_path / "certificates"),
+            **tls(tmp_path, port, names),
             "PROXY_BACKEND": f"backend:{behind}",
             "PROXY_RESOLVER": stack.enter_context(naming(addresses)),
-            "PROXY_FOLDER": str(tmp_path),
         }
         stack.enter_context(nginx("proxy.sh", port, **variables))
 
