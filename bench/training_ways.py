@@ -24,7 +24,13 @@ from ml_backend.learning.committee import Committee, train_committee
 from ml_backend.learning.geometry import fit, fit_labels, to_input
 from ml_backend.learning.losses import class_weights, segmentation_loss
 from ml_backend.learning.metrics import confusion, report
-from ml_backend.learning.training import new_network, one_cycle, one_thread, torch_device
+from ml_backend.learning.training import (
+    mixed_precision,
+    new_network,
+    one_cycle,
+    one_thread,
+    torch_device,
+)
 from ml_backend.learning.training_set import bootstrap
 from ml_backend.learning.training_settings import TrainingSettings
 
@@ -97,7 +103,7 @@ def passes_alone(
         if device.type == "cuda":
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for _ in range(settings.steps):
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=batch.is_cuda):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed_precision(device)):
                 logits, _ = network(batch)
             logits.sum().backward()
         return network.eval()

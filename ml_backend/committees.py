@@ -13,6 +13,9 @@ from .learning.training import TrainingSettings, preset
 from .settings import TRAINING_SETTINGS, Settings, is_own_network
 from .store import Store, StoreError
 
+# Raised when the same settings and labels give other members: the next round trains anew.
+_MADE_AS = 2  # since labels are fitted by their shares of a pixel
+
 
 def training_settings(settings: Settings) -> TrainingSettings:
     """The device's preset with what the deployment sets itself.
@@ -35,7 +38,7 @@ def recipe(settings: Settings, labels: tuple[str, ...]) -> dict[str, Any]:
     """All that decides a training beside its data, JSON-able; the device is no part of it."""
     chosen = asdict(training_settings(settings))
     chosen.pop("device", None)
-    return {"labels": list(labels), **chosen}
+    return {"labels": list(labels), "made_as": _MADE_AS, **chosen}
 
 
 def load(

@@ -81,12 +81,32 @@ def to_input(squares: torch.Tensor) -> torch.Tensor:
 
 
 def fit_labels(label_map: Grey, side: int) -> Grey:
-    """Fit a label map, (H, W) uint8, into (side, side) by nearest neighbour; padding is IGNORE."""
+    """Fit a label map, (H, W) uint8, into (side, side); padding is IGNORE.
+
+    Each pixel is given the value that has the largest share of it, by the weights with which fit()
+    brings the slice there: where a centre lies on the border of two pixels, as it does in each
+    second slice's half or quarter, the nearest neighbour would move all masks half a pixel off.
+    A class that would lose its last pixel keeps the one in which its share is largest.
+    """
     where = place(label_map.shape[0], label_map.shape[1], side)
-    rows = ((np.arange(where.rows) + 0.5) * where.height / where.rows).astype(int)
-    columns = ((np.arange(where.columns) + 0.5) * where.width / where.columns).astype(int)
     square = np.full((side, side), IGNORE, dtype=np.uint8)
-    square[: where.rows, : where.columns] = label_map[np.ix_(rows, columns)]
+    within = square[: where.rows, : where.columns]
+    if within.shape == label_map.shape:
+        within[:] = label_map
+        return square
+    largest = np.zeros(within.shape, dtype=np.float32)
+    places: dict[int, int] = {}  # of each class, where its share is largest
+    for value in np.unique(label_map):  # one at a time: all of them would not fit into memory
+        plane = torch.from_numpy((label_map == value).astype(np.float32))
+        share = F.interpolate(
+            plane[None, None], (where.rows, where.columns), mode="bilinear", antialias=True
+        )[0, 0].numpy()
+        places[int(value)] = int(share.argmax())
+        within[share > largest] = value
+        np.maximum(largest, share, out=largest)
+    for value, at in places.items():
+        if value not in (0, IGNORE) and not (within == value).any():
+            within.flat[at] = value
     return square
 
 

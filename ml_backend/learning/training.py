@@ -27,6 +27,7 @@ __all__ = [
     "TrainingSettings",
     "bootstrap",
     "fit_network",
+    "mixed_precision",
     "new_network",
     "one_cycle",
     "one_thread",
@@ -204,7 +205,8 @@ def _backward(
     """The gradient of the whole batch's loss, from `at_once` of its slices at a time."""
     network.zero_grad(set_to_none=True)  # what a failed attempt left too
     try:
-        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=batch.is_cuda):
+        mixed = mixed_precision(batch.device)
+        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=mixed):
             logits, *auxiliary = in_parts(
                 network, partial(_all_logits, network), batch, at_once, seed
             )
@@ -220,6 +222,17 @@ def _backward(
     finally:
         if hasattr(network, "auxiliary"):  # it would hold all that led to it
             setattr(network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)
+
+
+def mixed_precision(device: torch.device) -> bool:
+    """Whether convolutions are trained in bfloat16: where the hardware multiplies in it.
+
+    A CPU that does not (before AVX512-BF16 or AMX) would only imitate it, far slower.
+    """
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return device.type == "cuda"
 
 
 def _all_logits(network: nn.Module, x: Tensor) -> tuple[Tensor, ...]:

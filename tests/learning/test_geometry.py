@@ -51,6 +51,47 @@ def test_what_is_restored_has_the_slice_s_size_and_its_shape_in_place(shape):
     assert overlap > 0.95
 
 
+def discs(big, count=60, seed=0):
+    generator = np.random.default_rng(seed)
+    r, c = np.mgrid[:big, :big]
+    for _ in range(count):
+        (y, x), radius = generator.uniform(0.3, 0.7, 2) * big, generator.uniform(0.05, 0.12) * big
+        yield ((r - y) ** 2 + (c - x) ** 2 < radius**2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 197 / 64, 40 / 64])
+def test_labels_stay_where_they_lie_on_the_slice_and_keep_their_size(ratio):
+    big = round(64 * ratio)
+    shifts, sizes = [], []
+    for disc in discs(big):
+        fitted = fit_labels(disc, 64) == 1
+        centre = (np.argwhere(fitted).mean(axis=0) + 0.5) * big / 64 - 0.5
+        shifts.append(centre - np.argwhere(disc).mean(axis=0))
+        sizes.append(fitted.sum() * (big / 64) ** 2 / disc.sum())
+    # The nearest neighbour is half a pixel off for even ratios.
+    assert np.abs(np.mean(shifts, axis=0)).max() < 0.1
+    assert 0.9 < np.mean(sizes) < 1.05
+
+
+def test_labels_shrink_with_the_slice():
+    """What the network sees of a mask drawn as a picture, and its label, are the same shape."""
+    for disc in discs(128, 20, seed=1):
+        seen, fitted = fit(disc * 255, 64)[0], fit_labels(disc, 64)
+        assert (fitted[seen > 128] == 1).all() and (fitted[seen < 127] == 0).all()
+
+
+def test_a_class_keeps_its_last_pixel_and_pixels_without_a_label_are_no_class():
+    label_map = np.zeros((128, 128), np.uint8)
+    label_map[41, 83] = 1  # an eighth of a pixel of the square
+    label_map[100:102, 20:22] = 2
+    label_map[:, 120:] = IGNORE
+    fitted = fit_labels(label_map, 32)
+    assert [(y, x) for y, x in np.argwhere(fitted == 1)] == [(10, 20)]
+    assert (fitted == 2).sum() == 1 and fitted[25, 5] == 2
+    assert (fitted[:, 30:] == IGNORE).all() and (fitted[:, :30] != IGNORE).all()
+    assert np.array_equal(fit_labels(label_map, 128), label_map)
+
+
 def test_thumbnails_are_one_row_a_slice_whatever_their_sizes():
     images = [np.zeros((20, 30), np.uint8), np.full((300, 100), 255, np.uint8)]
     features = thumbnails(images)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from ml_backend.learning.training import TrainingSettings, preset, torch_device, train_member
+from ml_backend.learning.training import (
+    TrainingSettings,
+    fit_network,
+    new_network,
+    preset,
+    torch_device,
+    train_member,
+)
 
 from .shapes import SMALL, discs, one_thread  # noqa: F401
 
@@ -31,6 +38,23 @@ def test_the_same_seed_trains_the_same_network_and_leaves_the_global_random_stat
     assert torch.equal(torch.get_rng_state(), before)
     assert same(first, second)
     assert not torch.equal(first.stem.weight, other.stem.weight)
+
+
+@pytest.mark.parametrize(
+    ("able", "dtype"), [({"avx512_bf16": True}, torch.bfloat16), ({"avx2": True}, torch.float32)]
+)
+def test_convolutions_are_trained_in_half_precision_only_where_the_hardware_multiplies_in_it(
+    able, dtype, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    network, seen = new_network(SHORT, 1, 2, 0), set()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, __, output: seen.add(output.dtype))
+    images, label_maps = (torch.from_numpy(part) for part in stacked(2))
+    fit_network(network, lambda _: (images, label_maps), torch.ones(2), SHORT, 0)
+    assert seen == {dtype}
+    assert all(weight.dtype == torch.float32 for weight in network.parameters())
 
 
 def test_deep_supervision_reaches_every_head():
