@@ -24,7 +24,7 @@ from .disk_cache import DiskCache
 from .label_studio import Annotation, Task
 from .masks import BrushConfig, LabelMap, MaskError, to_label_map
 
-_FORMAT = 3
+_FORMAT = 4
 Grey = npt.NDArray[np.uint8]
 
 
