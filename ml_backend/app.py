@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, request
 from redis.exceptions import RedisError
-from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, Unauthorized
 
 from . import bodies, credentials, logs
 from .allocator import keep_large_blocks
@@ -19,6 +19,7 @@ from .jobs.arrivals import Arrivals
 from .jobs.errors import DOWN
 from .jobs.state import PROJECTS
 from .label_studio import LabelStudioError
+from .learning.memory import TooLittleMemory
 from .masks import BrushConfig, MaskError
 from .model import CommitteeModel
 from .progress import pages
@@ -26,6 +27,9 @@ from .settings import Settings, SettingsError
 from .store import StoreError, project_ids
 
 log = logging.getLogger(__name__)
+
+# Their texts are for people, and the same request may be answered once the remedy is taken.
+_FOR_NOW = (LabelStudioError, JobsError, SettingsError, StoreError, TooLittleMemory)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -79,7 +83,10 @@ def predict() -> Response:
     """Drafts for tasks, as many results as tasks."""
     body = bodies.read_object()
     tasks, context = bodies.tasks_of(body), bodies.context_of(body)
-    model = _model(body, bodies.label_config_of(body, "label_config"))
+    config = bodies.label_config_of(body, "label_config")
+    model = _model(body, config)
+    if not config:
+        raise BadRequest("'label_config' is missing: Label Studio sends it with the tasks")
     return jsonify(
         {"results": model.predict(tasks, context=context), "model_version": model.version}
     )
@@ -154,7 +161,7 @@ def _as_json(error: Exception) -> tuple[Response, int] | Response:
         return reply
     if isinstance(error, MaskError):
         return jsonify({"error": str(error)}), 422
-    if isinstance(error, LabelStudioError | JobsError | SettingsError | StoreError):
+    if isinstance(error, _FOR_NOW):
         log.warning("%s: %s", request.endpoint, error)
         return jsonify({"error": str(error)}), 503
     # Type and place only: the text of an unforeseen error may quote what it was given.

@@ -9,6 +9,8 @@ from .brush import MaskError
 
 # A label config is a page of text; what is larger is an attack or a mistake.
 _MAX_CONFIG_CHARACTERS = 1_000_000
+# What Label Studio's editor reads as a path into a task's data, or as a text made of several.
+_BEYOND_A_KEY = frozenset(".[]{}$/")
 _MOST_LABELS = 254  # a label map has a byte a pixel
 
 
@@ -38,7 +40,8 @@ class BrushConfig:
         """Read a label config: all BrushLabels and BitmaskLabels of the first BrushLabels' image.
 
         Their labels are joined in the config's order; a label of two of them is one class. Raises
-        MaskError if the XML is broken, or has no BrushLabels over an Image.
+        MaskError if the XML is broken, or has no BrushLabels over an Image, or if that is not
+        under a key of a task's data but on a path within it (`$images[0]`, `$meta.image`).
         """
         # Entities and doctypes have no business here; expat would expand them. Nowhere: what looks
         # like a comment may stand within an instruction, and be none.
@@ -68,6 +71,13 @@ class BrushConfig:
                 "(label_config.xml is an example)"
             )
         to_name = first.get("toName", "")
+        image_key = images[to_name][1:]
+        if not image_key or _BEYOND_A_KEY & set(image_key):
+            raise MaskError(
+                f"the label config shows the image at value='${image_key[:80]}', which is no plain "
+                "key of a task's data: put the image's address under a key such as 'image' in "
+                "each task, and write value='$image'"
+            )
         controls: dict[str, Control] = {}
         for element in drawn:
             if element.get("toName") == to_name:
@@ -80,7 +90,7 @@ class BrushConfig:
         return cls(
             from_name=first.get("name", ""),
             to_name=to_name,
-            image_key=images[to_name][1:],
+            image_key=image_key,
             labels=tuple(controls),
             other_labels=frozenset(others),
             controls=tuple(controls.values()),

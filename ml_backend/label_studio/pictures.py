@@ -190,7 +190,9 @@ class Pictures(Transport):
     def _pieces(self, streamed: httpx.Response) -> Iterator[bytes]:
         """The body; of an answer without an image only as much as may be a remark."""
         if streamed.status_code != 200:
-            if not streamed.is_redirect:
+            if streamed.is_stream_consumed:  # a bearer's renewal, which was read to be judged
+                yield streamed.content[:_REMARK_BYTES]
+            elif not streamed.is_redirect:
                 yield next(streamed.iter_raw(_REMARK_BYTES), b"")
             return
         said = streamed.headers.get("Content-Length", "")

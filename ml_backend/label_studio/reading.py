@@ -9,6 +9,7 @@ from typing import Any
 from .listing import Listing
 from .pictures import Pictures
 
+_PROJECTS = 100  # in one page: Label Studio gives no more, whatever it is asked for
 _EXPORT_CHUNK = 50  # annotated tasks in one export request: full masks are large
 
 
@@ -65,14 +66,22 @@ class Reading(Listing, Pictures):
 
     def project_ids(self) -> list[int]:
         """Ids of the projects that this user can see."""
-        listed = self._json("GET", "/api/projects", params={"page_size": 10_000, "include": "id"})
-        return [int(p["id"]) for p in listed["results"]]
+        return list(dict.fromkeys(int(p["id"]) for p in self._projects({"include": "id"})))
 
     def project_titled(self, title: str) -> int | None:
         """Id of the oldest project of that title that this user can see, None if there is none."""
-        params = {"page_size": 10_000, "include": "id,title"}
-        listed = self._json("GET", "/api/projects", params=params)
-        return min((int(p["id"]) for p in listed["results"] if p["title"] == title), default=None)
+        # Label Studio finds every title that holds this text, in whatever case.
+        listed = self._projects({"include": "id,title", "title": title})
+        return min((int(p["id"]) for p in listed if p["title"] == title), default=None)
+
+    def _projects(self, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """All pages of projects, newest first; one that is made meanwhile may move one twice."""
+        page, more = 1, True
+        while more:
+            asked = {**params, "page_size": _PROJECTS, "page": page}
+            listed = self._json("GET", "/api/projects", params=asked)
+            yield from listed["results"]
+            page, more = page + 1, bool(listed.get("next"))
 
     def annotations(self, project_id: int, task_ids: Sequence[int]) -> Iterator[Annotation]:
         """Submitted annotations of some tasks with their masks; skipped ones are left out."""

@@ -11,6 +11,7 @@ from ..learning.memory import TooLittleMemory
 from ..masks import MaskError
 from ..pool import Progress, held_back
 from ..rounds.context import Context, silent
+from ..settings import SettingsError
 from ..store import Store, StoreError
 from ..survey import Survey, survey
 from .chunks import CHUNK, Crew, RestError, fill_predictions, make_annotations, settle
@@ -19,7 +20,7 @@ from .report import Report
 from .tabs import show_review
 
 AS = ("predictions", "annotations")
-_CANNOT = (LabelStudioError, MaskError, RestError, StoreError, TooLittleMemory)
+_CANNOT = (LabelStudioError, MaskError, RestError, SettingsError, StoreError, TooLittleMemory)
 _OVERLAP = (
     "each slice is to get {overlap} annotators, and Label Studio would serve those begun by the "
     "committee first: annotate the rest as predictions, or ask for 1 annotator a slice first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..store import is_version, number_of
 from .context import Context
 
 
@@ -11,10 +12,13 @@ def clean_predictions(context: Context, at_most: int) -> int:
     Of slices without a label alone: of the others Label Studio would say that they have changed.
     Raises LabelStudioError.
     """
-    store, server = context.store, context.label_studio
-    current = store.current()
-    held = server.prediction_counts(context.project_id)
-    older = [v for v in store.versions() if v in held and v != current]
+    server, current = context.label_studio, context.store.current()
+    if current is None:
+        return 0
+    # Those that Label Studio holds: the store may have let go of them long ago. Later ones than the
+    # current are being pushed, or were gone back from.
+    held = filter(is_version, server.prediction_counts(context.project_id))
+    older = sorted((v for v in held if number_of(v) < number_of(current)), key=number_of)
     older = older[: max(0, len(older) - context.settings.keep_predictions)]
     unlabelled: set[int] | None = None
     removed = 0

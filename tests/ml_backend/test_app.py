@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from flask.testing import FlaskClient
 from rq import Queue
 
 from ml_backend.app import create_app
 from ml_backend.jobs import QUICK, Jobs
 from ml_backend.jobs.state import PROJECTS
+from ml_backend.learning.memory import TooLittleMemory
+from ml_backend.learning.training_settings import TrainingSettings
 from ml_backend.settings import Settings
 
 CONFIG = (
@@ -118,6 +121,7 @@ def test_job_status_tells_how_a_training_stands(client):
             422,
             "BrushLabels",
         ),
+        ("/predict", {"tasks": [], "project": "4.1"}, 400, "'label_config' is missing"),
         ("/setup", {"project": "4", "schema": "<View/>"}, 422, "BrushLabels"),
         ("/webhook", {"project": {"id": 4}}, 400, "'action'"),
         ("/webhook", {"action": "START_TRAINING", "project": {"id": "../x"}}, 400, "'project'"),
@@ -149,6 +153,17 @@ def test_an_unforeseen_error_shows_no_traceback_and_quotes_nothing(client, caplo
     assert "Smith" not in response.text + caplog.text
     assert "Traceback" not in response.text
     assert "RuntimeError" in caplog.text
+
+
+def test_a_gpu_that_others_fill_is_told_with_its_remedy(client, monkeypatch):
+    def full(*_arguments, **_more):
+        raise TooLittleMemory(torch.device("cuda"), TrainingSettings())
+
+    monkeypatch.setattr("ml_backend.app.CommitteeModel.predict", full)
+    body = {"tasks": [], "project": "4.1", "label_config": CONFIG}
+    response = client.post("/predict", json=body)
+    assert response.status_code == 503
+    assert "memory of cuda" in response.json["error"] and "side_px" in response.json["error"]
 
 
 def test_without_credentials_nothing_but_health_is_answered(stranger):

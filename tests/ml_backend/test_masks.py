@@ -299,6 +299,14 @@ def test_the_brush_config_of_the_demo_is_read():
         ("<View><Image", "well-formed"),
         ("", "well-formed"),
         ("<!DOCTYPE x [<!ENTITY a 'b'>]><View/>", "DOCTYPE"),
+        *(
+            (
+                f"<View><Image name='i' value='{value}'/>"
+                "<BrushLabels name='m' toName='i'><Label value='A'/></BrushLabels></View>",
+                "no plain key of a task's data.*value='\\$image'",
+            )
+            for value in ("$images[0]", "$meta.image", "$", "$host/$name", "${image}")
+        ),
     ],
 )
 def test_a_label_config_that_cannot_be_used_is_refused_with_the_reason(config, words):

@@ -1,6 +1,5 @@
 """What is tried again and what is not, against a server that fails as it is told."""
 
-import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,51 +10,6 @@ from launcher.processes import free_port
 from ml_backend.label_studio import LabelStudio, LabelStudioDown, LabelStudioError
 
 LOCKED = (500, {"detail": "database is locked"})
-
-
-@pytest.fixture
-def server():
-    """Answers with the statuses in `answers`, one a request, then with 200; notes what it got."""
-
-    class Failing(BaseHTTPRequestHandler):
-        answers, seen = [], []
-
-        def respond(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.seen.append((self.command, self.path))
-            status, body, *headers = self.answers.pop(0) if self.answers else (200, {})
-            if status == 0:  # cut the connection
-                self.close_connection = True
-                return
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PATCH = do_DELETE = respond
-
-        def log_message(self, *_):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    Failing.url = f"http://127.0.0.1:{httpd.server_port}"
-    try:
-        yield Failing
-    finally:
-        httpd.shutdown()
-        thread.join()
-        httpd.server_close()
-
-
-@pytest.fixture
-def label_studio(server):
-    with LabelStudio(server.url, "t" * 40, patience_s=2.5) as connection:
-        yield connection
 
 
 @pytest.mark.parametrize("failure", [(502, {}), (503, {}), (504, {}), (429, {}), LOCKED, (0, {})])
@@ -149,3 +103,13 @@ def test_an_image_is_read_again_when_its_transfer_breaks(server, label_studio):
     server.answers[:] = [(404, {})]
     with pytest.raises(LabelStudioError, match="gone or refused"):
         label_studio.image("/data/a.png")
+
+
+def test_an_address_that_nothing_can_be_sent_to_is_told_at_once():
+    started = time.monotonic()
+    with (
+        LabelStudio("label-studio:8080", "t" * 40) as connection,
+        pytest.raises(LabelStudioDown, match="check LABEL_STUDIO_URL"),
+    ):
+        connection.version()
+    assert time.monotonic() - started < 2
