@@ -7,10 +7,21 @@ from collections import OrderedDict
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
+
 from .learning.committee import Committee
+from .learning.memory import told_when_too_small
+from .learning.networks import build_network
 from .learning.strategies import STRATEGIES
-from .learning.training import TrainingSettings, preset
-from .settings import TRAINING_SETTINGS, Settings, is_own_network
+from .learning.training import TrainingSettings, preset, torch_device
+from .settings import (
+    NETWORKS,
+    TRAINING_SETTINGS,
+    Settings,
+    SettingsError,
+    is_own_network,
+    variable_of,
+)
 from .store import Store, StoreError
 
 # Raised when the same settings and labels give other members: the next round trains anew.
@@ -20,7 +31,8 @@ _MADE_AS = 2  # since labels are fitted by their shares of a pixel
 def training_settings(settings: Settings) -> TrainingSettings:
     """The device's preset with what the deployment sets itself.
 
-    Steps that it sets are taken as they are; the preset's grow with the labels.
+    Steps that it sets are taken as they are; the preset's grow with the labels. Raises
+    SettingsError for what cannot be trained, and for a network that cannot be built, here.
     """
     chosen: dict[str, Any] = {
         name: getattr(settings, name) for name in TRAINING_SETTINGS if getattr(settings, name)
@@ -31,7 +43,34 @@ def training_settings(settings: Settings) -> TrainingSettings:
         chosen.setdefault("network", "fcn")  # no other can start from one
     # What the strategy needs, as dropout for its passes.
     chosen.update(STRATEGIES[settings.strategy].training)
-    return replace(preset(settings.device), members=settings.members, seed=settings.seed, **chosen)
+    chosen |= {"members": settings.members, "seed": settings.seed}
+    try:
+        found = replace(preset(settings.device), **chosen)
+        _try_network(found)
+    except ValueError as error:
+        raise SettingsError(f"the committee's settings cannot be trained with: {error}") from None
+    return found
+
+
+def _try_network(chosen: TrainingSettings) -> None:
+    """Raise ValueError for a network that cannot be built or trained."""
+    if chosen.network in NETWORKS:
+        if chosen.batch_size == 1 and chosen.side_px == 2 ** (chosen.scales - 1):
+            raise ValueError(
+                "batch norm has a single value in the deepest map of a single slice: let "
+                "batch_size be at least 2, or side_px larger"
+            )
+        return
+    try:
+        # Others have conditions of their own. What they draw here must change nothing elsewhere.
+        with torch.random.fork_rng(devices=()):
+            build_network(chosen.network, 1, 2, chosen.width, chosen.scales, chosen.dropout)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever code of the user's own raises
+        raise ValueError(
+            f"network {chosen.network!r} cannot be built: {type(error).__name__}"
+        ) from None
 
 
 def recipe(settings: Settings, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -49,8 +88,13 @@ def load(
     own_network: the deployment's QUORUM_NETWORK, the only package.module:Class that a version may
     name: whoever can write into the store must not choose what code runs. Raises StoreError if the
     version is damaged, has no committee, names another such class, or belongs to another label
-    config: its drafts would carry the wrong names.
+    config: its drafts would carry the wrong names. Raises SettingsError where there is no such
+    device, TooLittleMemory where its memory is full.
     """
+    try:
+        where = torch_device(device)
+    except ValueError as error:
+        raise SettingsError(f"{variable_of('device')}: {error}") from None
     metadata = store.metadata(version)
     trained, of_labels = metadata.get("training"), metadata.get("labels")
     if not isinstance(trained, dict) or not isinstance(of_labels, list):
@@ -79,7 +123,8 @@ def load(
             (max(t.shape, default=1) for s in states for t in s.values()), default=0
         ):
             raise ValueError("width")
-        return Committee.from_state(states, labels, settings)
+        with told_when_too_small(where, settings):
+            return Committee.from_state(states, labels, settings)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise StoreError(
             f"version {version} has weights that do not fit its network: roll back to another"

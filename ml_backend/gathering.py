@@ -17,9 +17,11 @@ from .images import ImageError
 from .images import read_image as decode_image
 from .label_cache import Drawn, LabelCache, Slice
 from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
+from .learning.geometry import fit, fit_labels
 from .masks import BrushConfig
+from .readers import Reading, readings
 from .survey import unit_of
-from .targets import Target, target_of_masks
+from .targets import target_of_masks
 
 Grey = npt.NDArray[np.uint8]
 
@@ -96,6 +98,16 @@ def _some_ahead(
             pool.shutdown(cancel_futures=True)
 
 
+def reduced(image: Grey, side_px: int) -> Grey:
+    """What a network sees of a slice: as it lies in its square, without the padding.
+
+    Fitted into a square of that side once more it is the same, so a whole project's slices can be
+    held reduced until they are.
+    """
+    square, where = fit(image, side_px)
+    return square[: where.rows, : where.columns].copy()
+
+
 @dataclass(frozen=True)
 class LabelledSet:
     """Slices with their label maps, ready to train on or to evaluate with."""
@@ -105,8 +117,9 @@ class LabelledSet:
     label_maps: list[Grey]  # each (H, W), 0 background, n the n-th label
     groups: list[str]  # each one's patient
     fingerprint: str  # of the annotations used and when they were last changed
-    # What each annotator drew of a slice, for how far they agree; not kept with the set.
-    targets: Mapping[int, Target] = field(default_factory=dict)
+    # How far annotators agree on each slice, for who stands out; not kept with the set.
+    readings: Mapping[int, Sequence[Reading]] = field(default_factory=dict)
+    disagreement: Mapping[int, float] = field(default_factory=dict)  # where several have drawn
 
 
 def gather(
@@ -119,32 +132,52 @@ def gather(
     weights: Mapping[int, float] | None = None,
     leave_out: Callable[[Annotation], bool] = lambda annotation: False,
     cache: LabelCache | None = None,
+    side_px: int | None = None,
 ) -> LabelledSet:
     """Read annotations and images of labelled tasks; several masks of a task become one.
 
     `consensus` is "majority" or "staple"; `weights` count an annotator's mask for less. What
     `leave_out` says yes to is no label, such as a mask that no person has seen. What the `cache`
-    holds of tasks that have not changed is not read again.
+    holds of tasks that have not changed is not read again. With `side_px`, slices and label maps
+    are kept as they lie in a square of that side, to train on: a project's pictures at their own
+    sizes may not fit into memory.
     """
-    ids: list[int] = []
-    images: list[Grey] = []
-    groups: list[str] = []
-    targets: dict[int, Target] = {}
+    classes = len(config.labels) + 1
+    made: dict[int, tuple[Grey, Grey]] = {}
+    used: list[tuple[int, str]] = []
+    read: dict[int, Sequence[Reading]] = {}
+    disagreement: dict[int, float] = {}
     for task, found in _slices(label_studio, project_id, tasks, config, problems, cache, leave_out):
         target, complaints = target_of_masks(
-            found.drawn, Drawn.mask, len(config.labels) + 1, consensus=consensus, weights=weights
+            found.drawn, Drawn.mask, classes, consensus=consensus, weights=weights
         )
         problems += [Problem(task.id, complaint) for complaint in complaints]
-        if target is not None:
-            ids.append(task.id)
-            images.append(found.image)
-            targets[task.id] = target
-            groups.append(unit_of(task).name)
-    used = sorted(pair for target in targets.values() for pair in target.used)
+        if target is None:
+            continue
+        image, label_map = found.image, target.label_map
+        used += target.used
+        read[task.id] = readings(
+            target.by_annotator, classes, label_map if target.ground_truth else None
+        )
+        if len(target.by_annotator) > 1:
+            disagreement[task.id] = target.disagreement
+        if side_px is not None:
+            image = reduced(image, side_px)
+            height, width = image.shape[:2]
+            label_map = fit_labels(label_map, side_px)[:height, :width].copy()
+        made[task.id] = image, label_map
+    there = [task for task in tasks if task.id in made]
     weighed = sorted((weights or {}).items())
-    decided = [consensus, used, weighed] if weighed else [consensus, used]
-    maps = [targets[task_id].label_map for task_id in ids]
-    return LabelledSet(ids, images, maps, groups, fingerprint(decided), targets)
+    decided = [consensus, sorted(used), *([weighed] if weighed else [])]
+    return LabelledSet(
+        [task.id for task in there],
+        [made[task.id][0] for task in there],
+        [made[task.id][1] for task in there],
+        [unit_of(task).name for task in there],
+        fingerprint(decided),
+        {task.id: read[task.id] for task in there},
+        {task.id: disagreement[task.id] for task in there if task.id in disagreement},
+    )
 
 
 def _slices(
@@ -156,22 +189,24 @@ def _slices(
     cache: LabelCache | None,
     leave_out: Callable[[Annotation], bool],
 ) -> Iterator[tuple[Task, Slice]]:
-    """Labelled tasks as arrays, in their order; those left without an annotation are no labels."""
+    """Labelled tasks as arrays, one at a time; those left without an annotation are no labels."""
+
+    def by_people(found: Slice) -> Slice:
+        return Slice(found.image, [d for d in found.drawn if not leave_out(d.annotation)])
+
     for start in range(0, len(tasks), _CHUNK):
-        part = tasks[start : start + _CHUNK]
-        known = {task.id: kept for task in part if cache and (kept := cache.get(task, config))}
-        unknown = [task for task in part if task.id not in known]
-        for task, found in _read(label_studio, project_id, unknown, config, problems, leave_out):
-            known[task.id] = found
+        unknown: list[Task] = []
+        for task in tasks[start : start + _CHUNK]:
+            kept = cache.get(task, config) if cache else None
+            if kept is None:
+                unknown.append(task)
+            elif (found := by_people(kept)).drawn:
+                yield task, found
+        for task, new in _read(label_studio, project_id, unknown, config, problems, leave_out):
             if cache:
-                cache.keep(task, config, found)
-        for task in part:
-            if task.id not in known:
-                continue
-            image, drawn = known[task.id].image, known[task.id].drawn
-            people = [each for each in drawn if not leave_out(each.annotation)]
-            if people:
-                yield task, Slice(image, people)
+                cache.keep(task, config, new)
+            if (found := by_people(new)).drawn:
+                yield task, found
 
 
 def _read(

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from .jobs.errors import DOWN
 from .jobs.state import LockedError
 from .label_studio import LabelStudio, LabelStudioError
 from .masks import MaskError
-from .settings import PROJECT_SETTINGS, Settings, SettingsError, parse_setting
+from .settings import (
+    PROJECT_SETTINGS,
+    TRAINING_SETTINGS,
+    Settings,
+    SettingsError,
+    is_own_network,
+    parse_setting,
+)
 from .store import Store, StoreError
 
 
@@ -128,7 +136,8 @@ def _baseline(settings: Settings, arguments: argparse.Namespace) -> str:
 
 def _set(settings: Settings, arguments: argparse.Namespace) -> str:
     store = Store(settings.store_root, arguments.project)
-    values: dict[str, Any] = store.overrides()
+    before = store.overrides()
+    values: dict[str, Any] = dict(before)
     for assignment in arguments.assignments:
         name, sign, text = assignment.partition("=")
         if not sign:
@@ -137,7 +146,14 @@ def _set(settings: Settings, arguments: argparse.Namespace) -> str:
             values[name] = parse_setting(name, text)
         elif name in PROJECT_SETTINGS:
             values.pop(name, None)
-    settings.of_project(values)  # refuses what is out of bounds before anything is kept
+    chosen = settings.of_project(values)  # refuses what is out of bounds before anything is kept
+    trained = ("strategy", *TRAINING_SETTINGS)
+    changed = any(values.get(name) != before.get(name) for name in trained)
+    if changed and not is_own_network(chosen.network):
+        from .committees import training_settings
+
+        # By the smaller preset: what a GPU's cannot do besides, the round says that meets it.
+        training_settings(replace(chosen, device="cpu"))
     store.keep_overrides(values)
     return "\n".join(f"{name}={value}" for name, value in sorted(values.items())) or "nothing set"
 

@@ -237,9 +237,8 @@ class Settings:
         require(self.reconcile_s >= 1, "reconcile_s", "at least 1 s")
         require(0 <= self.adjudicate_above <= 1, "adjudicate_above", "between 0 and 1")
         require(0 <= self.suspect_weight <= 1, "suspect_weight", "between 0 and 1")
-        from .learning.strategies import STRATEGIES
-
-        require(self.strategy in STRATEGIES, "strategy", f"one of {', '.join(STRATEGIES)}")
+        require(self.strategy in _strategies(), "strategy", f"one of {', '.join(_strategies())}")
+        self._check_training(require)
         require(0 <= self.hold_drafts_back <= 1, "hold_drafts_back", "between 0 and 1")
         require(
             self.rest_as in ("predictions", "annotations"),
@@ -285,6 +284,33 @@ class Settings:
             "basic_auth_user",
             f"set together with {variable_of('basic_auth_password')}",
         )
+
+    def _check_training(self, require: Callable[[bool, str, str], None]) -> None:
+        """Refuse what could be trained on no device; a round says what its own cannot."""
+        network = self.network or NETWORKS[0]
+        require(
+            network in NETWORKS or all(network.partition(":")),
+            "network",
+            f"{', '.join(NETWORKS)}, monai:NAME, or package.module:Class",
+        )
+        require(self.width >= 0, "width", "0 or more")
+        require(self.scales == 0 or 2 <= self.scales <= 12, "scales", "0, or from 2 to 12")
+        require(self.steps >= 0, "steps", "0 or more")
+        require(self.batch_size >= 0, "batch_size", "0 or more")
+        require(
+            self.side_px >= 0 and self.side_px % self._stride == 0,
+            "side_px",
+            f"0, or a multiple of {self._stride} for {self.scales or _LEAST_SCALES} scales",
+        )
+        if self.start == "encoder" and network != "fcn":
+            raise SettingsError(
+                f"{variable_of('start')} must be scratch with {variable_of('network')}="
+                f"{network}: only the fcn can start from an encoder"
+            )
+
+    @property
+    def _stride(self) -> int:
+        return int(2 ** ((self.scales or _LEAST_SCALES) - 1))
 
     def _shown(self, name: str) -> str:
         secret = name in {"label_studio_api_key", "basic_auth_password", "webhook_secret"}
@@ -349,6 +375,13 @@ class Settings:
         return cls(**values)
 
 
+def _strategies() -> list[str]:
+    """The strategies that can be used: some need what only a simulation knows."""
+    from .learning.strategies import STRATEGIES
+
+    return [name for name, each in STRATEGIES.items() if not each.simulation_only]
+
+
 def _yes_or_no(text: str) -> bool:
     try:
         return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
@@ -357,6 +390,10 @@ def _yes_or_no(text: str) -> bool:
     except KeyError:
         raise ValueError from None
 
+
+# The networks that come along, as learning.baselines has them: that needs torch.
+NETWORKS = ("fcn", "unet", "cumednet")
+_LEAST_SCALES = 5  # of the presets'
 
 # What goes into TrainingSettings, under the same names, where it is set.
 TRAINING_SETTINGS = (

@@ -78,10 +78,17 @@ class Survey:
         spot of one patient), or all that is held out was skipped.
         """
         wanted = settings.due_after if after is None else after
-        # Slices that the committee annotated are still to be reviewed: they are left to do, too.
-        enough = wanted if self.open_tasks() or self.automatic else 1 / self.overlap
+        enough = wanted if self._is_left_to_label() else 1 / self.overlap
         measurable = bool(self.labelled(held_out=True)) or not self.evaluation.any()
         return self.fresh(seen) >= enough and measurable
+
+    def _is_left_to_label(self) -> bool:
+        """Whether labels are to come: of held-out slices only those asked for ever may."""
+        return any(
+            # Slices that the committee annotated are still to be reviewed: they are left, too.
+            (not task.is_labeled or task.id in self.automatic) and (asked or not out)
+            for task, out, asked in zip(self.tasks, self.held_out, self.evaluation, strict=True)
+        )
 
 
 def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Survey:

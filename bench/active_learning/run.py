@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ml_backend.allocator import keep_large_blocks
 from ml_backend.committees import recipe
 from ml_backend.learning.strategies import STRATEGIES, Candidates
+from ml_backend.learning.strategies.registry import Select
 from ml_backend.rounds import run_round
 from ml_backend.settings import Settings, variable_of
 from ml_backend.store import Store
@@ -127,21 +128,23 @@ class Plan:
             "evaluation_slices": test,
             "push_pause_s": 0.0,
         }
-        return Settings(**changed)
+        with _simulated():
+            return Settings(**changed)
 
 
 def parse_settings(assignments: Sequence[str]) -> dict[str, Any]:
     """Fields of Settings from "name=value" words. Raises SettingsError, or RunError for others."""
-    values = {}
+    texts = {}
     for word in assignments:
         name, sign, text = word.partition("=")
         if not sign or name not in Settings.__dataclass_fields__:
             raise RunError(f"{word!r} is no setting: write name=value, as in start=encoder")
         if name in _DECIDED:
             raise RunError(f"{name} is the plan's to decide: see {_DECIDED[name]}")
-        read = Settings.from_environment({variable_of(name): text})
-        values[name] = getattr(read, name)
-    return values
+        texts[name] = text
+    # All at once: what is possible depends on what else is set, as a side in pixels on the scales.
+    read = Settings.from_environment({variable_of(name): text for name, text in texts.items()})
+    return {name: getattr(read, name) for name in texts}
 
 
 def simulate(
@@ -236,16 +239,24 @@ def _first_batch(
 
 
 @contextmanager
+def _simulated(select: Select | None = None) -> Iterator[None]:
+    """Let the strategy that no deployment could use be set, and choose by `select` if given."""
+    refused = STRATEGIES[_LEAKING]
+    STRATEGIES[_LEAKING] = replace(refused, select=select or refused.select, simulation_only=False)
+    try:
+        yield
+    finally:
+        STRATEGIES[_LEAKING] = refused
+
+
+@contextmanager
 def _true_foreground_known(project: InMemoryProject) -> Iterator[None]:
     """Let the strategy that needs it see the true foreground, which no deployment could know.
 
     The leak is kept here: the product's code has no way to it. Rounds hand a strategy the open
     slices in the order of their tasks, which is the project's.
     """
-    honest = STRATEGIES.get(_LEAKING)
-    if honest is None:
-        yield
-        return
+    honest = STRATEGIES[_LEAKING]
     shares = np.array([(project.data.slices[i].label_map > 0).mean() for i in project.open_pool()])
 
     def select(candidates: Candidates, K: int, k: int) -> npt.NDArray[np.int64]:
@@ -253,11 +264,8 @@ def _true_foreground_known(project: InMemoryProject) -> Iterator[None]:
             raise RunError(f"{len(candidates.uncertainty)} slices are open, not {len(shares)}")
         return honest.select(replace(candidates, foreground=shares), K, k)
 
-    STRATEGIES[_LEAKING] = replace(honest, select=select)
-    try:
+    with _simulated(select):
         yield
-    finally:
-        STRATEGIES[_LEAKING] = honest
 
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:

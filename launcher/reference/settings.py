@@ -10,7 +10,6 @@ from typing import Any, get_type_hints
 
 from importer.limits import Limits
 from ml_backend import settings as module
-from ml_backend.learning.strategies import STRATEGIES
 from ml_backend.learning.training_settings import TrainingSettings, preset
 from ml_backend.settings import PROJECT_SETTINGS, TRAINING_SETTINGS, Settings, variable_of
 
@@ -79,7 +78,7 @@ def groups() -> list[Group]:
 def bounds() -> dict[str, str]:
     """What settings.py requires of each setting, in its own words."""
     tree = ast.parse(inspect.getsource(module))
-    known = {**vars(module), "STRATEGIES": STRATEGIES, "self": Settings()}
+    known = {**vars(module), "self": Settings()}
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if (

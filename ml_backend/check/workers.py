@@ -15,6 +15,7 @@ from rq.cron import CronScheduler
 from ..fingerprint import CODE, SPLIT, fingerprint, split_fingerprint
 from ..jobs import HEAVY, QUICK
 from ..progress.workers import DEVICE
+from ..settings import TRAINING_SETTINGS, Settings, variable_of
 from .deployment import Deployment
 from .findings import Check, Outcome, fails, ok, unknown
 
@@ -95,11 +96,27 @@ def devices(deployment: Deployment) -> Outcome:
     found = found_workers(deployment.redis, HEAVY)
     if not found:
         return unknown("no worker is alive to tell its device")
-    return of_devices(deployment.settings.device, [worker.device for worker in found])
+    told = [worker.device for worker in found]
+    return of_devices(deployment.settings.device, told, by_device(deployment.settings))
 
 
-def of_devices(asked: str, told: Sequence[str]) -> Outcome:
-    """What to think of workers' devices, "" where one has not told."""
+def by_device(settings: Settings) -> list[str]:
+    """Variables of what each device's preset decides of a training, for they are not set."""
+    from ..learning.training_settings import TrainingSettings, preset
+
+    cpu, gpu = preset("cpu"), TrainingSettings()
+    return [
+        variable_of(name)
+        for name in TRAINING_SETTINGS
+        if not getattr(settings, name) and getattr(cpu, name) != getattr(gpu, name)
+    ]
+
+
+def of_devices(asked: str, told: Sequence[str], unset: Sequence[str] = ()) -> Outcome:
+    """What to think of workers' devices, "" where one has not told.
+
+    `unset` names what each trains with otherwise, as by_device() finds it.
+    """
     shown = ", ".join(
         f"{told.count(name)} x {name or 'not told'}" for name in sorted(set(told), reverse=True)
     )
@@ -114,6 +131,13 @@ def of_devices(asked: str, told: Sequence[str]) -> Outcome:
         return fails(named, "A worker was started with another QUORUM_DEVICE: start it again.")
     if not any(told):
         return unknown(named)
+    if unset and "cpu" in told and any(name.startswith("cuda") for name in told):
+        return fails(
+            f"{named}. They train different networks: versions differ by the worker that gathers",
+            "Let all train on the same: set QUORUM_DEVICE on every host, or end the workers of "
+            f"one kind. To keep both, set {', '.join(unset)} by hand on every host; "
+            "docs/reference/settings.md has the values of each device.",
+        )
     return ok(named)
 
 

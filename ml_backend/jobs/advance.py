@@ -14,7 +14,7 @@ from ..store import Store, StoreError
 from .names import HEAVY, QUICK
 from .queue import Jobs
 from .state import ProjectState
-from .under_way import is_under_way
+from .under_way import is_under_way, waiting_in
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +61,13 @@ def _advance_once(jobs: Jobs, state: ProjectState, ended: str | None) -> bool:
     if not steps:
         _succeed(jobs, state, number, running["version"])
         return True
+    # Asked for once, not for each step: after each of a thousand shards there may be a thousand.
+    waiting = waiting_in(jobs.redis, HEAVY)
     for step in steps:
         job_id = running.get(f"job:{step.name}")
         queued = job_id if step.name != ended else None
+        if queued in waiting:
+            continue
         if queued and is_under_way(jobs.redis, jobs.settings, HEAVY, queued):
             continue
         attempt = state.attempt(step.name)

@@ -31,6 +31,7 @@ _TAKEN = {
     REST: "the rest is being annotated, or taken back",
     EXPORT: "another data set is being prepared",
 }
+_STOPPING = "what was asked for before is being stopped: ask again when it has ended"
 _FAILED = "it failed several times: see the worker's log"
 
 
@@ -104,18 +105,23 @@ class Errands:
         self._request(project_id, "export_job", format_name, include)
 
     def _request(self, project_id: int, function: str, *arguments: Any) -> None:
+        slot = ERRANDS[function].slot
         try:
-            taken = self.ask(project_id, function, *arguments)
+            if self.ask(project_id, function, *arguments):
+                return
+            stopping = self.cancelled(project_id, slot)
         except RedisError:
             raise JobsError(f"{DOWN}, then ask again") from None
-        if not taken:
-            raise JobsError(f"{_TAKEN[ERRANDS[function].slot]}: wait for its end, or stop it first")
+        raise JobsError(
+            _STOPPING if stopping else f"{_TAKEN[slot]}: wait for its end, or stop it first"
+        )
 
     # -- the slots ------------------------------------------------------------------------------
 
     def ask(self, project_id: int, function: str, *arguments: Any) -> bool:
         """Ask for an errand; whether it is asked for now, and no other is in its slot.
 
+        What is being stopped counts as another, if it is the same: it ends without heeding this.
         Raises RedisError.
         """
         slot = ERRANDS[function].slot
@@ -125,11 +131,10 @@ class Errands:
         if redis.hsetnx(self._key(project_id), slot, entry):
             redis.delete(self._cancel_key(project_id, slot))
         there = self._entry(project_id, slot)
+        stopping = there is not None and self.cancelled(project_id, slot)
         self.advance(project_id)
-        return there is None or [there["function"], there["arguments"]] == [
-            function,
-            list(arguments),
-        ]
+        asked = [function, list(arguments)]
+        return there is None or (not stopping and [there["function"], there["arguments"]] == asked)
 
     def cancel(self, project_id: int, slot: str) -> None:
         """Let what runs in a slot end at its next stop, and what waits never begin.

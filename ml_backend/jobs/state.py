@@ -142,7 +142,7 @@ class ProjectState:
         pipeline = self.redis.pipeline(transaction=True)
         pipeline.delete(self._key("wanted"))
         pipeline.set(self._key("cancel"), 1, ex=_KEEP_S)
-        pipeline.set(self._key("not_before"), time.time() + hold_s, ex=_KEEP_S)
+        self._hold_back(pipeline, hold_s)
         pipeline.execute()
 
     @property
@@ -173,16 +173,23 @@ class ProjectState:
         """A round failed: the next comes later by itself, each time twice as late."""
         count = int(self.redis.incr(self._key("failures")))
         pause_s = min(_LONGEST_BACKOFF_S, after_s * 2 ** min(count - 1, 20))
-        self.redis.set(self._key("not_before"), time.time() + pause_s, ex=_KEEP_S)
+        self._hold_back(self.redis, pause_s)
 
     def succeeded(self) -> None:
         """A round came through."""
-        self.redis.delete(self._key("failures"), self._key("not_before"))
+        self.redis.delete(self._key("failures"), self._key("held_back"))
 
     @property
     def held_back(self) -> bool:
         """Whether rounds that failed keep the next from beginning by itself yet."""
-        return float(self.redis.get(self._key("not_before")) or 0) > time.time()
+        return bool(self.redis.exists(self._key("held_back")))
+
+    def _hold_back(self, redis: Redis, for_s: float) -> None:
+        # Redis counts the time: a host's clock may be set meanwhile, or differ from another's.
+        if for_s > 0:
+            redis.set(self._key("held_back"), 1, px=max(1, int(1000 * for_s)))
+        else:
+            redis.delete(self._key("held_back"))
 
     # -- the step that is being done ------------------------------------------------------------
 

@@ -39,6 +39,7 @@ __all__ = [
 _PROGRESS_S = 0.5
 
 OnProgress = Callable[[int, int], None]  # steps done, and of how many
+OnTrained = Callable[[int, nn.Module], None]  # a member's index, and the member in eval mode
 OnStep = Callable[[int], None]
 
 
@@ -101,13 +102,16 @@ def train_members(
     seed: int,
     on_progress: OnProgress | None = None,
     encoder: Mapping[str, Tensor] | None = None,
+    on_trained: OnTrained | None = None,
 ) -> list[nn.Module]:
     """Train some of a committee's members, in the order of `indices`; in eval mode.
 
     On a CPU each is bit for bit the member of that index that train_committee() makes, whatever
     others are trained beside it, in however many processes. `encoder` holds the weights that
-    members start from if the settings say so. Raises ValueError for a member that is none of the
-    committee's, or if what the settings ask for is not given, and TooLittleMemory.
+    members start from if the settings say so. `on_trained` is given each member as soon as it is
+    ready, in this thread, while others still train: what ends the call early takes none of these
+    back. Raises ValueError for a member that is none of the committee's, or if what the settings
+    ask for is not given, and TooLittleMemory.
     """
     _check(training, indices, settings)
     if settings.start == "encoder" and encoder is None:
@@ -120,7 +124,7 @@ def train_members(
         x, y = training.resample(settings, own)
         return train_member(x, y, training.classes, settings, own, on_step, weights)
 
-    return _side_by_side(train, indices, settings, settings.steps, on_progress)
+    return _side_by_side(train, indices, settings, settings.steps, on_progress, on_trained)
 
 
 def train_members_further(
@@ -131,12 +135,14 @@ def train_members_further(
     settings: TrainingSettings,
     seed: int,
     on_progress: OnProgress | None = None,
+    on_trained: OnTrained | None = None,
 ) -> list[nn.Module]:
     """Train some members on, with what the whole committee agrees on; in eval mode.
 
     `members` are all of them as train_members() made them, and are left as they are; `indices`
     says which are trained. Where they agree on nothing, copies come back. Equal bit for bit as
-    train_members() says, and raises as it does; ValueError also if members are lacking.
+    train_members() says, with its `on_trained`, and raises as it does; ValueError also if members
+    are lacking.
     """
     _check(training, indices, settings)
     if len(members) != settings.members:
@@ -152,6 +158,9 @@ def train_members_further(
     more = pseudo_labels(copies, unlabelled, training.in_channels, settings)
     steps = second_stage_steps(settings)
     if not len(more[0]):
+        if on_trained:
+            for index in indices:
+                on_trained(index, copies[index])
         if on_progress:
             on_progress(len(indices) * steps, len(indices) * steps)
         return [copies[index] for index in indices]
@@ -163,7 +172,7 @@ def train_members_further(
             copies[index], x, y, *more, training.classes, settings, own + 500, on_step
         )
 
-    return _side_by_side(train, indices, settings, steps, on_progress)
+    return _side_by_side(train, indices, settings, steps, on_progress, on_trained)
 
 
 def _seed_of(index: int, seed: int) -> int:
@@ -191,6 +200,7 @@ def _side_by_side(
     settings: TrainingSettings,
     steps: int,
     on_progress: OnProgress | None,
+    on_trained: OnTrained | None,
 ) -> list[nn.Module]:
     """Call train(index, on_step) for each member, several at once; report the steps done by all.
 
@@ -213,6 +223,16 @@ def _side_by_side(
         with told_when_too_small(device, settings):
             return train(index, on_step)
 
+    told: set[Future[nn.Module]] = set()
+
+    def tell(ended: set[Future[nn.Module]]) -> None:
+        for index, future in zip(indices, training, strict=True):
+            if on_trained and future in ended - told and not future.exception():
+                told.add(future)
+                on_trained(index, future.result())
+        if on_progress:
+            on_progress(sum(done.values()), total)
+
     at_once = min(len(done), torch.get_num_threads()) if device.type == "cpu" else 1
     # Threads that begin later take over the number of threads set here.
     with one_thread(device), ThreadPoolExecutor(max(1, at_once)) as pool:
@@ -223,8 +243,7 @@ def _side_by_side(
             while others and not any(future.exception() for future in ended):
                 ended, others = wait(training, _PROGRESS_S, return_when=FIRST_EXCEPTION)
                 # Told by the caller's own thread: what it tells may belong to that thread.
-                if on_progress:
-                    on_progress(sum(done.values()), total)
+                tell(ended)
             for future in ended:
                 future.result()  # raises what a member raised
             return [future.result() for future in training]

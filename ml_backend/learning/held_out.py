@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -59,8 +59,9 @@ def divide(
     on. Of all patients round(fraction × patients), and at least one, are to be held out; those
     that are new fill what lacks in the order of their keyed hash. A project that begins with a
     single patient holds out every round(1 / fraction)-th slab of `slab_mm` along its series, from
-    a keyed start, but at least one of two, and never all; single slices if positions are unknown.
-    Slabs are decided once as patients are, under names of their own in `sides`.
+    a keyed start; where positions are unknown, each slice whose keyed hash is below `fraction`. Of
+    either at least one of two is held out, and never all. Slabs and such slices are decided once
+    as patients are, under names of their own in `sides`.
     Raises ValueError if fraction is not between 0 and 1 or slab_mm not above 0.
     """
     if not 0 < fraction < 1:
@@ -83,10 +84,25 @@ def divide(
     divided = np.array([sides[unit.name] is Side.DIVIDED for unit in units], dtype=bool)
     inside = [unit for unit, flag in zip(units, divided, strict=True) if flag]
     slabs = [_slab(unit, slab_mm) for unit in inside]
-    sides |= _new_slabs({slab for slab in slabs if slab is not None}, key, fraction, sides)
+    placed = {slab for slab in slabs if slab is not None}
+    sides |= _new_slabs(placed, key, fraction, sides)
+    single = {
+        _name_of_slice(unit): _hash(key, unit.slice_id) < fraction
+        for unit, slab in zip(inside, slabs, strict=True)
+        if slab is None
+    }
+    slices = {
+        name: Side.HELD_OUT if flag else Side.TRAINING
+        for name, flag in single.items()
+        if name not in sides
+    }
+    # Earlier releases did not keep the sides of such slices: they may have been trained on.
+    if len(slices) < len(single) or Side.DIVIDED not in (decided or {}).values():
+        slices = _on_both({slab.name for slab in placed} | set(single), slices, sides, key)
+    sides |= slices
     out = whole.copy()
     out[divided] = [
-        _hash(key, unit.slice_id) < fraction if slab is None else sides[slab.name] is Side.HELD_OUT
+        sides[slab.name if slab else _name_of_slice(unit)] is Side.HELD_OUT
         for unit, slab in zip(inside, slabs, strict=True)
     ]
     return Division(out, whole, sides)
@@ -153,12 +169,26 @@ def _new_slabs(
         for slab in slabs
         if slab.name not in decided
     }
-    there = {**decided, **sides}
-    found = {there[slab.name] for slab in slabs}
-    first = min(sides, key=lambda name: _hash(key, name), default=None)
-    if first is not None and len(found) == 1:
-        # A short series may end before its start comes, or lie within it: without a held-out slab
-        # no round could be evaluated, without another nothing could be trained on.
-        lacking = Side.TRAINING if Side.HELD_OUT in found or len(slabs) == 1 else Side.HELD_OUT
-        sides[first] = lacking
-    return sides
+    # A short series may end before its start comes, or lie within it.
+    return _on_both({slab.name for slab in slabs}, sides, decided, key)
+
+
+def _name_of_slice(unit: Unit) -> str:
+    """Of a slice at an unknown position, among the sides."""
+    return f"{unit.name}//{unit.slice_id}"
+
+
+def _on_both(
+    names: Set[str], new: dict[str, Side], decided: Mapping[str, Side], key: bytes
+) -> dict[str, Side]:
+    """The sides of `new`, one of them changed if all of `names` would stand on the same.
+
+    Without a held-out one no round could be evaluated, without another nothing be trained on.
+    """
+    there = {**decided, **new}
+    found = {there[name] for name in names}
+    first = min(new, key=lambda name: _hash(key, name), default=None)
+    if first is None or len(found) != 1:
+        return new
+    lacking = Side.TRAINING if Side.HELD_OUT in found or len(names) == 1 else Side.HELD_OUT
+    return {**new, first: lacking}

@@ -175,14 +175,17 @@ def _own_means(planes: Sequence[Tensor], places: Sequence[Placement]) -> npt.NDA
 
 def _draft(mean: Tensor, where: Placement) -> Grey:
     """The draft of one slice from mean probabilities (C, S, S), at the slice's own size."""
-    draft: Grey = _highest(restore(mean, where)).cpu().numpy()
+    # A class at a time: all planes of a large slice of many classes would take gigabytes.
+    draft: Grey = _highest(restore(plane[None], where)[0] for plane in mean).cpu().numpy()
     return draft
 
 
-def _highest(planes: Tensor) -> Tensor:
-    """argmax over the first of (C, H, W) as uint8, the first of equals; torch's is far slower."""
-    best, found = planes[0], torch.zeros_like(planes[0], dtype=torch.uint8)
-    for index, plane in enumerate(planes[1:], start=1):
+def _highest(planes: Iterable[Tensor]) -> Tensor:
+    """argmax over C planes (H, W) as uint8, the first of equals; torch's is far slower."""
+    each = iter(planes)
+    best = next(each)
+    found = torch.zeros_like(best, dtype=torch.uint8)
+    for index, plane in enumerate(each, start=1):
         found.masked_fill_(plane > best, index)
         best = torch.maximum(best, plane)
     return found

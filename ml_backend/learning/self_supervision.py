@@ -7,7 +7,7 @@ It needs no negatives, no second network, and no large batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import cast
 
@@ -121,10 +121,11 @@ def _backward(network: nn.Sequential, views: Tensor, at_once: int) -> None:
 
 @torch.inference_mode()
 def describe(
-    encoder: Encoder, images: Sequence[Image], batch_size: int = 16
+    encoder: Encoder, images: Iterable[Image], batch_size: int = 16
 ) -> npt.NDArray[np.float32]:
     """Descriptors of N slices, (N, D), each dimension brought to mean 0 and deviation 1.
 
+    Of a stream of slices a batch is held at a time.
     The spatial mean of a ReLU network's features has a large common part; without it distances
     show what differs. A dimension that does not vary is 0.
     """

@@ -8,6 +8,7 @@ to the new version is the last step, so a half-made round never shows.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from ..label_studio import LabelStudio
@@ -57,6 +58,8 @@ def run_step(context: Context, version: str, step: Step) -> None:
     step made is gone: next_steps() then names that step again.
     """
     gathered = gathered_of(context.store, version)
+    # A setting changed meanwhile waits for the next round.
+    context = replace(context, settings=gathered.settings(context.settings))
     started = time.time()
     _STEPS[step.kind](context, gathered, step.index)
     if step.kind != "order":  # it ends the round, whose work area is gone by then

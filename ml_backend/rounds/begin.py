@@ -12,19 +12,17 @@ import numpy as np
 
 from ..auto_annotations import figures_of, is_unseen
 from ..committees import recipe, training_settings
-from ..gathering import LabelledSet, Problem, fingerprint, gather, read_images
+from ..gathering import LabelledSet, Problem, fingerprint, gather
 from ..label_cache import LabelCache
 from ..label_studio import Task
-from ..learning.geometry import thumbnails
-from ..learning.self_supervision import describe, train_encoder
-from ..learning.strategies import cold_start
 from ..learning.training_set import TrainingSet
-from ..readers import adjudicate, readings, suspects, table, weights
-from ..store import Store, StoreError, number_of
+from ..readers import adjudicate, suspects, table, weights
+from ..store import DamagedError, Store, number_of
 from ..survey import Survey, survey
 from .artefacts import from_arrays, from_labelled, from_value
-from .context import GATHERED, Context, RoundError, metadata_of, refuse_lost_store
-from .graph import Plan, grouped, sharded
+from .context import DECIDING, GATHERED, Context, RoundError, refuse_lost_store
+from .first_batch import choose_first_batch
+from .graph import Plan, grouped, marked, sharded
 
 # Slices that self- and semi-supervision look at: more cost memory and bring little.
 _UNLABELLED = 2000
@@ -65,6 +63,7 @@ def begin(context: Context, force: bool = False, anew: bool | None = None) -> st
         "held_out_unit": found.held_out_unit,
         "seen": {str(task_id): list(value) for task_id, value in found.seen().items()},
         "image_key": found.config.image_key,
+        "settings": {name: getattr(settings, name) for name in DECIDING},
     }
     if training.task_ids:
         return _plan_training(context, found, training, evaluation, about, problems)
@@ -82,10 +81,11 @@ def _labelled(
     current = store.current()
     # As the last round found them: to find them again first would read everything twice.
     weighed = store.noted(current, "readers").get("weights", {}) if current else {}
+    tasks = found.labelled(held_out)
     return gather(
         context.label_studio,
         found.project_id,
-        found.labelled(held_out),
+        tasks,
         found.config,
         problems,
         settings.consensus,
@@ -93,6 +93,8 @@ def _labelled(
         # A committee that learnt from its own masks would only grow surer of its mistakes.
         leave_out=partial(is_unseen, figures_of(store)),
         cache=cache,
+        # Drafts are held against labels at their own sizes, but members see no more than a square.
+        side_px=training_settings(settings).side_px if tasks and not held_out else None,
     )
 
 
@@ -106,11 +108,7 @@ def _plan_training(
 ) -> str | None:
     settings, store = context.settings, context.store
     chosen = recipe(settings, found.config.labels)
-    made_of = [training.fingerprint, evaluation.fingerprint, chosen]
-    version = store.name_for(fingerprint(made_of))
-    if version == store.current() and not _can_be_read(store, version):
-        # Versions never change: a damaged one is replaced by another of the same labels.
-        version = store.name_for(fingerprint([*made_of, "instead of", version]))
+    version, made_of = _version_of(store, [training.fingerprint, evaluation.fingerprint, chosen])
     if version == store.current() and store.noted(version, "order"):
         # What seemed to have changed has not: it must not call for a round again.
         seen = {str(task_id): list(value) for task_id, value in found.seen().items()}
@@ -123,12 +121,14 @@ def _plan_training(
     # Evenly spread: the first ones would be those of few patients.
     spread = np.linspace(0, len(free) - 1, min(len(free), _UNLABELLED)).round().astype(int)
     unlabelled = [free[index] for index in spread]
+    shards = sharded([task.id for task in tasks], settings.shard_slices)
     plan = Plan(
         version,
         grouped(settings.members, context.workers),
-        sharded([task.id for task in tasks], settings.shard_slices),
+        shards,
         encoder=learn.start == "encoder",
         further=learn.semi_supervised and bool(unlabelled),
+        marks=marked(shards),
     )
     work = store.work(version)
     work.put(POOL, from_value(_addresses(tasks, found)))
@@ -139,13 +139,14 @@ def _plan_training(
     work.put(EVALUATION, from_labelled(evaluation))
     values = {
         **about,
+        "fingerprint": made_of,
         "plan": plan.as_json(),
         "training": chosen,
         "training_tasks": training.task_ids,
         "evaluation_tasks": evaluation.task_ids,
         "unlabelled": unlabelled,
         "problems": [asdict(problem) for problem in problems],
-        "crowd": _crowd(context, found, (training, evaluation)),
+        "crowd": _crowd(context, (training, evaluation)),
     }
     _begun(store, version, values)
     return version
@@ -164,20 +165,12 @@ def _begun(store: Store, version: str, values: Mapping[str, Any]) -> None:
             store.work(other).clear()
 
 
-def _crowd(context: Context, found: Survey, sets: Sequence[LabelledSet]) -> dict[str, Any]:
+def _crowd(context: Context, sets: Sequence[LabelledSet]) -> dict[str, Any]:
     """How far annotators agree, who stands out, and which slices a reviewer should see."""
-    settings, classes = context.settings, len(found.config.labels) + 1
-    targets = {task_id: target for each in sets for task_id, target in each.targets.items()}
-    read = [
-        readings(target.by_annotator, classes, target.label_map if target.ground_truth else None)
-        for target in targets.values()
-    ]
+    settings = context.settings
+    read = [of_slice for each in sets for of_slice in each.readings.values()]
     suspected = suspects(read)
-    disagreement = {
-        task_id: target.disagreement
-        for task_id, target in targets.items()
-        if len(target.by_annotator) > 1
-    }
+    disagreement = {task_id: value for each in sets for task_id, value in each.disagreement.items()}
     found_out = {
         "readers": [asdict(reader) for reader in table(read).values()],
         "suspects": [asdict(suspect) for suspect in suspected],
@@ -203,31 +196,20 @@ def _plan_order(
     context: Context, found: Survey, about: Mapping[str, Any], problems: list[Problem]
 ) -> str | None:
     """Before any label: evaluation slices first, then a diverse first batch, without drafts."""
-    settings, store = context.settings, context.store
+    store = context.store
     out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
     candidates = [task for task in found.open_tasks() if not out[task.id]]
-    version = store.name_for(
-        fingerprint(["order", list(found.config.labels), [task.id for task in found.open_tasks()]])
+    version, made_of = _version_of(
+        store, ["order", list(found.config.labels), [task.id for task in found.open_tasks()]]
     )
-    readable = version != store.current() or metadata_of(store, version) is not None
-    if version == store.current() and readable and store.noted(version, "order"):
+    if version == store.current() and store.noted(version, "order"):
         return None
-    if not readable:
-        version = store.name_for(fingerprint(["order", "instead of", version]))
-    read = list(read_images(context.label_studio, candidates, found.config, problems))
-    selected: list[int] = []
-    if read:
-        images = [image for _, image in read]
-        if settings.cold_start == "encoder":
-            context.progress("encode", 0, len(images))
-            features = describe(train_encoder(images, training_settings(settings)), images)
-        else:
-            features = thumbnails(images)
-        selected = [read[index][0].id for index in cold_start(features, settings.k)]
+    selected, readable = choose_first_batch(context, candidates, found.config, problems)
     work = store.work(version)
-    work.put(SELECTED, from_value([selected, [task.id for task, _ in read]]))
+    work.put(SELECTED, from_value([selected, readable]))
     values = {
         **about,
+        "fingerprint": made_of,
         "plan": Plan(version, [], []).as_json(),
         "training": {},
         "training_tasks": [],
@@ -245,11 +227,32 @@ def _addresses(tasks: Sequence[Task], found: Survey) -> dict[str, Any]:
     return {str(task.id): task.data.get(found.config.image_key) for task in tasks}
 
 
+def _version_of(store: Store, made_of: Sequence[Any]) -> tuple[str, str]:
+    """The version that is made of this, as it is named already or next, and its fingerprint.
+
+    Versions never change, and Label Studio keeps what was pushed of one. So one that is damaged
+    gives way to another of the same labels, and so does one whose round has ended and that is not
+    the current one, as after a rollback: under its name the old order would be served on.
+    """
+    parts = list(made_of)
+    version = store.name_for(fingerprint(parts))
+    while version in store.versions() and not _can_be_gone_on_with(store, version):
+        parts += ["instead of", version]
+        version = store.name_for(fingerprint(parts))
+    return version, fingerprint(parts)
+
+
+def _can_be_gone_on_with(store: Store, version: str) -> bool:
+    if version != store.current() and store.noted(version, "round"):
+        return False
+    return _can_be_read(store, version)
+
+
 def _can_be_read(store: Store, version: str) -> bool:
     try:
         store.metadata(version)
         store.states(version)
-    except StoreError:
+    except DamagedError:
         return False
     return True
 

@@ -10,11 +10,22 @@ from ..label_studio import LabelStudio
 from ..learning.training import TrainingSettings
 from ..pool import Progress
 from ..settings import Settings
-from ..store import Store, StoreError, Work, is_version, number_of
+from ..store import DamagedError, Store, StoreError, Work, is_version, number_of
 from .artefacts import ArtefactError, to_value
 from .graph import Plan
 
 GATHERED = "gathered"
+
+# What decides a round's order, its drafts and its figures, beside what decides its training.
+DECIDING = (
+    "strategy",
+    "K",
+    "k",
+    "target_mean_iou",
+    "label_budget",
+    "drafts_ahead",
+    "hold_drafts_back",
+)
 
 
 class RoundError(RuntimeError):
@@ -72,6 +83,11 @@ class Gathered:
         """Names of the classes but background."""
         return tuple(self.values["labels"])
 
+    def settings(self, now: Settings) -> Settings:
+        """`now` with what decides this round as it was when the round began."""
+        kept = self.values.get("settings", {})  # none in what an earlier release gathered
+        return replace(now, **{name: kept[name] for name in DECIDING if name in kept})
+
     def training_settings(self, device: str) -> TrainingSettings:
         """As they were when the round began: a setting changed meanwhile waits for the next."""
         known = TrainingSettings.__dataclass_fields__
@@ -101,13 +117,14 @@ def artefact(work: Work, name: str) -> bytes:
 def metadata_of(store: Store, version: str | None) -> dict[str, Any] | None:
     """A version's metadata, None if there is none; a damaged version counts as none.
 
-    A round must be able to replace what cannot be read any more.
+    A round must be able to replace what is damaged. Raises StoreError if the store does not answer:
+    that says nothing about the version.
     """
     if version is None:
         return None
     try:
         return store.metadata(version)
-    except StoreError:
+    except DamagedError:
         return None
 
 

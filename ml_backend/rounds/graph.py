@@ -8,8 +8,9 @@ that lost its worker, its queue or its host goes on with whatever is missing.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _NAME = re.compile(r"(gather|encode|train|further|publish|score|order)(?:-(\d+))?")
@@ -51,6 +52,8 @@ class Plan:
     shards: Sequence[Sequence[int]]  # task ids that are scored together
     encoder: bool = False  # members start from a self-supervised encoder
     further: bool = False  # a second, semi-supervised stage
+    # Of each shard, in short, what it holds: a round begun again may have others in its place.
+    marks: Sequence[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able values, for from_json()."""
@@ -59,7 +62,8 @@ class Plan:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Plan:
         """The plan that as_json() was taken from."""
-        return cls(**{name: values[name] for name in cls.__dataclass_fields__})
+        # One of an earlier release has no marks.
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name in values})
 
     @property
     def members(self) -> list[int]:
@@ -78,7 +82,8 @@ def ready(plan: Plan, artefacts: Set[str], published: bool) -> list[Step]:
     scoring = [
         Step("score", shard)
         for shard in range(len(plan.shards))
-        if not {shard_name(shard), descriptors_name(shard), drafts_name(shard)} <= artefacts
+        if not {name(plan, shard) for name in (shard_name, descriptors_name, drafts_name)}
+        <= artefacts
     ]
     return scoring or [Step("order")]
 
@@ -111,6 +116,11 @@ def sharded(task_ids: Sequence[int], size: int) -> list[list[int]]:
     return [list(task_ids[start : start + size]) for start in range(0, len(task_ids), size)]
 
 
+def marked(shards: Sequence[Sequence[int]]) -> list[str]:
+    """Each shard's mark: eight hex digits that differ with its task ids."""
+    return [f"{zlib.crc32(','.join(map(str, shard)).encode()):08x}" for shard in shards]
+
+
 ENCODER = "encoder"
 
 
@@ -124,16 +134,25 @@ def final_name(index: int) -> str:
     return f"final-{index}"
 
 
-def shard_name(index: int) -> str:
+def shard_name(plan: Plan, index: int) -> str:
     """Artefact of a shard's scores."""
-    return f"shard-{index}"
+    return f"shard-{_shard(plan, index)}"
 
 
-def descriptors_name(index: int) -> str:
+def descriptors_name(plan: Plan, index: int) -> str:
     """Artefact of a shard's descriptors, of which selecting needs a few."""
-    return f"descriptors-{index}"
+    return f"descriptors-{_shard(plan, index)}"
 
 
-def drafts_name(index: int) -> str:
+def drafts_name(plan: Plan, index: int) -> str:
     """Artefact of a shard's drafts, apart: selecting needs none of them."""
-    return f"drafts-{index}"
+    return f"drafts-{_shard(plan, index)}"
+
+
+def problems_name(plan: Plan, index: int) -> str:
+    """Artefact of what could not be scored of a shard."""
+    return f"problems-{_shard(plan, index)}"
+
+
+def _shard(plan: Plan, index: int) -> str:
+    return f"{index}-{plan.marks[index]}" if plan.marks else str(index)

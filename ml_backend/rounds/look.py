@@ -10,12 +10,14 @@ from typing import Any
 from ..label_studio import SAMPLING, LabelStudioError
 from ..learning.memory import TooLittleMemory
 from ..moments import moment
-from ..store import StoreError
+from ..settings import SettingsError
+from ..store import DamagedError, StoreError
 from ..survey import Seen, Survey, survey
 from .context import Context, metadata_of, refuse_lost_store, seen_by
 from .extend import extend, repair
 
 _CHANGING_HANDS = 5
+_PACE_S = 3600.0  # of the labels that tell how fast annotators are
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
     store.keep_sides(found.division.sides)
     current = store.current()
     metadata = metadata_of(store, current)
-    # None that can be served: there is none, it is of other labels, or it cannot be read any more.
+    # None that can be served: there is none, it is of other labels, or it is damaged.
     usable = metadata is not None and tuple(metadata["labels"]) == found.config.labels
     added, trouble = 0, None
     if current is not None and usable:
@@ -55,11 +57,13 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
             added = extend(context, found, current, at_most=context.settings.shard_slices)
             repair(context, found, current)
             _serve(context)
-        except StoreError as error:
-            # Its weights cannot be read: only a new version helps.
+        except DamagedError as error:
+            # Its weights are lost: only a new version helps.
             usable, trouble = False, str(error)
-        except (LabelStudioError, TooLittleMemory) as error:
-            # The order is not up to date; that must not keep labels from being learnt from.
+        except (LabelStudioError, SettingsError, StoreError, TooLittleMemory) as error:
+            # The order is not up to date; that must not keep labels from being learnt from. A store
+            # that does not answer or a network that is not set here calls for no round by itself:
+            # it would find nothing to do.
             trouble = str(error)
     if busy:
         due = running is not None and found.due(running, context.settings)
@@ -99,7 +103,7 @@ def _due(context: Context, found: Survey, metadata: Mapping[str, Any], seen: See
         return found.due(seen, settings, after=1)
     half = max(1, settings.due_after // 2)
     if settings.ahead and found.due(seen, settings, after=half):
-        return _left_of_batch(context, found) <= _labelled_meanwhile(context, found, seen, age_s)
+        return _left_of_batch(context, found) <= _labelled_meanwhile(context, found, seen)
     return False
 
 
@@ -110,14 +114,34 @@ def _left_of_batch(context: Context, found: Survey) -> int:
     return sum(t.id in selected and t.annotations == 0 for t in found.open_tasks())
 
 
-def _labelled_meanwhile(context: Context, found: Survey, seen: Seen, age_s: float) -> float:
-    """Labels to be expected while a round is made: today's pace times the last round's duration."""
+def _labelled_meanwhile(context: Context, found: Survey, seen: Seen) -> float:
+    """Labels to be expected while a round is made: the pace now times the last round's duration."""
     current = context.store.current()
     outcome = context.store.noted(current, "round") if current else {}
-    if not outcome.get("train_s") or age_s <= 0:
+    if not outcome.get("train_s"):
         return 0.0
     duration_s = sum(outcome[name] for name in ("train_s", "score_s", "select_s", "reorder_s"))
-    return found.fresh(seen) / age_s * float(duration_s)
+    return pace(found, seen, datetime.now(timezone.utc)) * float(duration_s)
+
+
+def pace(found: Survey, seen: Seen, now: datetime) -> float:
+    """Labels a second since the first of the last hour, of those that are new since `seen`.
+
+    Not since the last round: nights and weekends lie between. Two labels make a pace; with fewer
+    it is 0.
+    """
+    labels = found.seen()
+    # Task.changed ends with the time.
+    times = {i: moment(v[1].rpartition("/")[2]) for i, v in labels.items() if v != seen.get(i)}
+    recent = {i: at for i, at in times.items() if at and (now - at).total_seconds() <= _PACE_S}
+    if not recent:
+        return 0.0
+    first = min(recent.values())
+    later = {i for i, at in recent.items() if at > first}
+    # As if all others were known already.
+    before = {i: v for i, v in labels.items() if i not in later}
+    before |= {i: seen[i] for i in later if i in seen}
+    return found.fresh(before) / max(1.0, (now - first).total_seconds())
 
 
 def _age_s(text: str | None) -> float:

@@ -32,7 +32,7 @@ from .artefacts import (
 from .choosing import ORDER, chosen_order, problems_of
 from .context import Context, Gathered, artefact
 from .extend import extend
-from .graph import descriptors_name, drafts_name, shard_name
+from .graph import descriptors_name, drafts_name, problems_name, shard_name
 from .tabs import ADJUDICATE_TAB, show_next, show_tab
 from .train import config_of, tasks_of
 
@@ -66,10 +66,12 @@ def score(context: Context, gathered: Gathered, index: int) -> None:
         problems,
         context.progress,
     )
-    work.put(drafts_name(index), from_drafts(pool.drafts))
-    work.put(f"problems-{index}", from_value([asdict(problem) for problem in problems]))
-    work.put(descriptors_name(index), from_arrays({"descriptors": pool.descriptors}))
-    work.put(shard_name(index), from_arrays(pool.scores()))
+    work.put(drafts_name(gathered.plan, index), from_drafts(pool.drafts))
+    told = from_value([asdict(problem) for problem in problems])
+    work.put(problems_name(gathered.plan, index), told)
+    descriptors = from_arrays({"descriptors": pool.descriptors})
+    work.put(descriptors_name(gathered.plan, index), descriptors)
+    work.put(shard_name(gathered.plan, index), from_arrays(pool.scores()))
 
 
 def order(context: Context, gathered: Gathered, index: int) -> None:
@@ -135,7 +137,7 @@ def _first_drafts(gathered: Gathered, work: Work, first: Sequence[int]) -> dict[
     wanted = set(first)
     drafts: dict[int, Draft] = {}
     for index in range(len(gathered.plan.shards)):
-        kept = to_drafts(artefact(work, drafts_name(index)))
+        kept = to_drafts(artefact(work, drafts_name(gathered.plan, index)))
         drafts.update((task, draft) for task, draft in kept.items() if task in wanted)
     return drafts
 

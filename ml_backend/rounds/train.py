@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..gathering import Grey, LabelledSet, Problem, read_images
+from ..gathering import Grey, LabelledSet, Problem, read_images, reduced
 from ..label_studio import Task
 from ..learning.committee import (
     Committee,
@@ -51,22 +51,21 @@ def encode(context: Context, gathered: Gathered, index: int) -> None:
 def train(context: Context, gathered: Gathered, index: int) -> None:
     """Train the members of one group from scratch, together on one copy of the data."""
     work = context.store.work(gathered.version)
-    # Of a group that died half-way only what lacks is trained again.
+    # Of a group that died half-way only what lacks is trained again: each is kept as it is ready.
     there = work.names()
     lacking = [m for m in gathered.plan.groups[index] if member_name(m) not in there]
     encoder: Mapping[str, Tensor] | None = (
         load(artefact(work, ENCODER)) if gathered.plan.encoder else None
     )
-    members = train_members(
+    train_members(
         _training(context, gathered),
         lacking,
         gathered.training_settings(context.settings.device),
         context.seed(gathered.version),
         on_progress=lambda done, total: context.progress("train", done, total),
         encoder=encoder,
+        on_trained=lambda number, member: work.put(member_name(number), save(member_state(member))),
     )
-    for number, member in zip(lacking, members, strict=True):
-        work.put(member_name(number), save(member_state(member)))
 
 
 def further(context: Context, gathered: Gathered, index: int) -> None:
@@ -80,7 +79,7 @@ def further(context: Context, gathered: Gathered, index: int) -> None:
     ]
     there = work.names()
     lacking = [m for m in gathered.plan.groups[index] if final_name(m) not in there]
-    trained = train_members_further(
+    train_members_further(
         training,
         members,
         lacking,
@@ -88,9 +87,8 @@ def further(context: Context, gathered: Gathered, index: int) -> None:
         settings,
         context.seed(gathered.version),
         on_progress=lambda done, total: context.progress("train", done, total),
+        on_trained=lambda number, member: work.put(final_name(number), save(member_state(member))),
     )
-    for number, member in zip(lacking, trained, strict=True):
-        work.put(final_name(number), save(member_state(member)))
 
 
 def publish(context: Context, gathered: Gathered, index: int) -> None:
@@ -100,6 +98,7 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
     values = gathered.values
     metadata = {
         "version": version,
+        "fingerprint": values.get("fingerprint"),  # none if an earlier release began the round
         **{
             name: values[name]
             for name in (
@@ -163,7 +162,9 @@ def _unlabelled(context: Context, gathered: Gathered) -> list[Grey]:
     problems: list[Problem] = []
     tasks = tasks_of(context, gathered, gathered.values["unlabelled"])
     config = config_of(gathered)
-    return [image for _, image in read_images(context.label_studio, tasks, config, problems)]
+    side_px = gathered.training_settings(context.settings.device).side_px
+    read = read_images(context.label_studio, tasks, config, problems)
+    return [reduced(image, side_px) for _, image in read]
 
 
 def tasks_of(context: Context, gathered: Gathered, task_ids: list[int]) -> list[Task]:

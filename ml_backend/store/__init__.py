@@ -9,8 +9,16 @@ manifest, and only the manifest makes it a version. So a process can be killed a
 half version is ever seen. Rollback is moving the pointer.
 """
 
-from .names import StoreError, is_version, number_of
+from .names import DamagedError, StoreError, is_version, number_of
 from .project import Store, project_ids
 from .work import Work
 
-__all__ = ["Store", "StoreError", "Work", "is_version", "number_of", "project_ids"]
+__all__ = [
+    "DamagedError",
+    "Store",
+    "StoreError",
+    "Work",
+    "is_version",
+    "number_of",
+    "project_ids",
+]

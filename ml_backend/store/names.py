@@ -12,6 +12,10 @@ class StoreError(RuntimeError):
     """Something is missing, damaged or cannot be written; the message names it and the remedy."""
 
 
+class DamagedError(StoreError):
+    """A version's files were reached, and are not what was published: asking again is no use."""
+
+
 def checked_version(version: str) -> str:
     """The name of a version as it is. Raises StoreError for another name.
 

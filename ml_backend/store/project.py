@@ -39,11 +39,13 @@ class Store(Figures):
     def name_for(self, fingerprint: str) -> str:
         """The version that a fingerprint (hex) has, or the next free number's if it has none.
 
-        A round that is run again after a crash thus finds what it has already made.
+        A round that is run again after a crash thus finds what it has already made. The metadata
+        hold the whole fingerprint, as `fingerprint`: of its six digits in the name alone another
+        may have the same.
         """
         names = self.versions()
         for name in names:
-            if name.endswith(f"-{fingerprint[:6]}"):
+            if name.endswith(f"-{fingerprint[:6]}") and self._made_of(name) in ("", fingerprint):
                 return name
         last = number_of(names[-1]) if names else -1
         return f"r{last + 1:04d}-{fingerprint[:6]}"
@@ -60,13 +62,13 @@ class Store(Figures):
         self._tidy()
 
     def metadata(self, version: str) -> dict[str, Any]:
-        """A version's metadata. Raises StoreError if it is missing or damaged."""
+        """A version's metadata. Raises DamagedError if it is missing or damaged."""
         return self._versions.metadata(version)
 
     def states(self, version: str) -> list[dict[str, Tensor]]:
         """A version's weights, one state a member; none for a version without a committee.
 
-        Raises StoreError if a file is damaged.
+        Raises DamagedError if a file is damaged.
         """
         return self._versions.states(version)
 
@@ -176,6 +178,12 @@ class Store(Figures):
         with suppress(StoreError):  # what was to be done, is; the next write tries again
             self._objects.sweep(self._prefix)
             self._versions.remove_abandoned()
+
+    def _made_of(self, version: str) -> str:
+        """A version's whole fingerprint, "" if earlier releases made it or it cannot be read."""
+        with suppress(StoreError):
+            return str(self.metadata(version).get("fingerprint") or "")
+        return ""
 
     def _note(self, version: str, name: str) -> str:
         return f"{self._prefix}/notes/{checked_version(version)}-{checked_name(name)}.json"

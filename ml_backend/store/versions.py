@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .names import VERSION, StoreError, checked_version, number_of
+from .names import VERSION, DamagedError, StoreError, checked_version, number_of
 from .objects import ABANDONED_S, Objects, loaded_json
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Versions:
     ) -> None:
         """Write a version. Raises StoreError; then there is no version, or one published before.
 
-        A version that is there and whole is left as it is; a damaged one is made again.
+        A version that is there and whole is left as it is; a damaged one is made again. Weights
+        that are no numbers are refused: what they would draft means nothing.
         """
         folder, replace = self._folder(version), self.has(version)
         if replace and self._loads(version):
@@ -89,14 +90,17 @@ class Versions:
             self._objects.put_new(f"{folder}/{_MANIFEST}", manifest)
 
     def metadata(self, version: str) -> dict[str, Any]:
-        """A version's metadata. Raises StoreError if it is missing or damaged."""
+        """A version's metadata.
+
+        Raises DamagedError if it is missing or damaged, StoreError if it cannot be reached.
+        """
         manifest = self._manifest(version)
         if manifest is None:
             content = self._objects.get(f"{self._folder(version)}/{_OLD_METADATA}")
         else:
             content = self._checked(version, _METADATA, manifest)
         if content is None:
-            raise StoreError(
+            raise DamagedError(
                 f"version {version} is missing in {self._objects.where}: roll back to another"
             )
         loaded = loaded_json(content)
@@ -105,7 +109,10 @@ class Versions:
         return loaded
 
     def states(self, version: str) -> list[dict[str, Tensor]]:
-        """A version's weights, one state a member. Raises StoreError if a file is damaged."""
+        """A version's weights, one state a member.
+
+        Raises DamagedError if a file is damaged, StoreError if one cannot be reached.
+        """
         folder, manifest = self._folder(version), self._manifest(version)
         names = (
             [key.rpartition("/")[2] for key in self._objects.keys(folder)]
@@ -190,7 +197,7 @@ class Versions:
         try:
             self.metadata(version)
             self.states(version)
-        except StoreError:
+        except DamagedError:
             return False
         return True
 
@@ -207,6 +214,11 @@ def _contents(
         from safetensors.torch import save
 
         for index, state in enumerate(states):
+            if not all(_are_numbers(tensor) for tensor in state.values()):
+                raise StoreError(
+                    f"the training of member {index} diverged, its weights are no numbers: label "
+                    "more slices, or choose another network or a larger training batch"
+                )
             yield f"member-{index}.safetensors", save(dict(state))
 
 
@@ -215,5 +227,5 @@ def _hashed(name: str, digest: str) -> str:
     return f"{stem}-{re.sub('[^0-9a-f]', '', digest)[:12]}.{suffix}"
 
 
-def _damaged(version: str, what: str) -> StoreError:
-    return StoreError(f"version {version} has damaged {what}: roll back to another")
+def _damaged(version: str, what: str) -> DamagedError:
+    return DamagedError(f"version {version} has damaged {what}: roll back to another")

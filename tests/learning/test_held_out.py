@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_backend.learning.held_out import Unit, divide, evaluation_subset
+from ml_backend.learning.held_out import Side, Unit, divide, evaluation_subset
 
 
 def patients(count, slices=5):
@@ -91,6 +91,49 @@ def test_slices_that_arrive_one_by_one_never_change_sides_but_for_new_ones(key):
 @pytest.mark.parametrize("key", KEYS)
 def test_a_single_slab_is_trained_on(key):
     assert not split([Unit(str(z), "p", "s", float(z)) for z in range(5)], key).held_out.any()
+
+
+def unplaced(count):
+    return [Unit(f"slice {n}", "p") for n in range(count)]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("count", [2, 5, 11])
+def test_of_a_single_patient_without_positions_some_are_held_out_and_never_all(key, count):
+    assert 0 < split(unplaced(count), key).held_out.sum() < count
+    assert not split(unplaced(1), key).held_out.any()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_slices_without_positions_that_arrive_one_by_one_stay_where_they_are(key):
+    units, sides, before = unplaced(30), {}, np.zeros(0, bool)
+    for count in range(1, 31):
+        found = split(units[:count], key, decided=sides)
+        assert np.array_equal(found.held_out[: count - 1], before)
+        assert count == 1 or 0 < found.held_out.sum() < count
+        sides, before = found.sides, found.held_out
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_slices_that_an_earlier_release_divided_without_keeping_it_stay_where_they_are(key):
+    units, earlier = unplaced(4), {"p": Side.DIVIDED}
+    # By the hash of each alone: of a single one each time, which nothing is moved for.
+    alone = [bool(split([unit], key, decided=earlier).held_out[0]) for unit in units]
+    found = split(units, key, decided=earlier)
+    assert found.held_out.tolist() == alone
+    later = split(unplaced(9), key, decided=found.sides)
+    assert later.held_out[:4].tolist() == alone
+    assert 0 < later.held_out.sum() < 9
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_slice_without_position_beside_slabs_on_both_sides_is_divided_as_it_falls(key):
+    slabs = [Unit(str(z), "p", "s", float(z)) for z in range(60)]
+    one = Unit("one", "p")
+    beside = split([*slabs, one], key)
+    assert np.array_equal(beside.held_out[:60], split(slabs, key).held_out)
+    alone = split([one], key, decided={"p": Side.DIVIDED})
+    assert beside.held_out[60] == alone.held_out[0]
 
 
 def test_slices_of_unknown_origin_are_divided_one_by_one():

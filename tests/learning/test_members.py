@@ -53,8 +53,10 @@ def test_a_member_is_the_same_alone_in_a_group_and_in_the_whole_committee(data):
     try:
         for threads, indices in ((1, [1]), (3, [1]), (3, [2, 0]), (2, [0, 1, 2]), (1, [])):
             torch.set_num_threads(threads)
-            members = train_members(training, indices, SHORT, 5)
+            told = {}
+            members = train_members(training, indices, SHORT, 5, on_trained=told.__setitem__)
             assert same([member_state(m) for m in members], [expected[i] for i in indices])
+            assert [told[i] for i in indices] == members and len(told) == len(members)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(cores)
@@ -91,11 +93,14 @@ def test_members_trained_further_are_the_same_apart_and_those_given_stay_as_they
 def test_members_that_agree_on_nothing_stay_as_they_are_and_progress_is_told_to_the_end():
     training = TrainingSet.of(*discs(3), ["disc"], SHORT)
     members = train_members(training, range(3), SHORT, 1)
-    told = []
+    told, ready = [], {}
     settings = replace(SHORT, confidence=1.0)
     further = train_members_further(
-        training, members, [0, 2], UNLABELLED, settings, 1, lambda *at: told.append(at)
+        *(training, members, [0, 2], UNLABELLED, settings, 1),
+        lambda *at: told.append(at),
+        ready.__setitem__,
     )
+    assert list(ready) == [0, 2] and list(ready.values()) == further
     expected = [member_state(members[0]), member_state(members[2])]
     assert same([member_state(member) for member in further], expected)
     assert told == [(2 * 3, 2 * 3)]
@@ -161,6 +166,41 @@ def test_as_many_members_train_at_once_as_torch_has_threads_and_each_on_one():
     finally:
         torch.set_num_threads(cores)
     assert [len(used) for used in Watched.threads] == [1, 2, 3]
+
+
+class Waiting(nn.Module):
+    """A network of which the second waits until the first is handed over, and the third fails."""
+
+    trained: ClassVar[list[nn.Module]] = []
+    handed_over = threading.Event()
+
+    def __init__(self, in_channels, classes, width, scales):
+        super().__init__()
+        self.only = nn.Conv2d(in_channels, classes, 1)
+
+    def forward(self, x):
+        if self not in self.trained:
+            self.trained.append(self)
+            if len(self.trained) == 2:
+                assert self.handed_over.wait(20), "the first member was ready, and nobody told"
+            if len(self.trained) == 3:
+                raise ZeroDivisionError
+        return self.only(x), x.mean(dim=(2, 3))
+
+
+def test_a_member_is_handed_over_while_others_train_and_kept_if_one_of_them_fails():
+    settings = replace(SMALL, members=3, steps=2, network=f"{__name__}:Waiting")
+    training = TrainingSet.of(*discs(3), ["disc"], settings)
+    ready = {}
+
+    def on_trained(index, member):
+        assert threading.current_thread() is threading.main_thread()
+        ready[index] = member.training
+        Waiting.handed_over.set()
+
+    with pytest.raises(ZeroDivisionError):
+        train_members(training, range(3), settings, 0, on_trained=on_trained)
+    assert ready == {0: False, 1: False}
 
 
 def test_a_caller_that_gives_up_ends_the_members():

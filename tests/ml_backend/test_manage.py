@@ -75,6 +75,33 @@ def test_a_project_s_own_settings_are_kept_checked_and_unset(store, capsys):
     assert store.overrides() == {"k": 4}
 
 
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("side_px=100", "QUORUM_SIDE_PX must be 0, or a multiple of 16"),
+        ("network=resnet", "QUORUM_NETWORK must be fcn, unet"),
+        ("network=monai:UNETTT", "UNETTT"),
+        ("scales=9", "multiple of 256 for 9 scales"),
+        ("batch_size=-1", "QUORUM_TRAIN_BATCH must be 0 or more"),
+        ("strategy=random-foreground", "QUORUM_STRATEGY must be one of"),
+    ],
+)
+def test_settings_of_which_no_committee_can_be_trained_are_not_kept(
+    store, capsys, assignment, words
+):
+    assert main(["4", "set", "k=4", assignment]) == 1
+    assert words in capsys.readouterr().err
+    assert store.overrides() == {}
+
+
+def test_settings_that_train_are_kept_also_those_of_a_gpu_set_on_a_host_without_one(
+    store, monkeypatch
+):
+    monkeypatch.setenv("QUORUM_DEVICE", "cuda")
+    assert main(["4", "set", "side_px=128", "scales=6", "strategy=mc-dropout"]) == 0
+    assert store.overrides() == {"side_px": 128, "scales": 6, "strategy": "mc-dropout"}
+
+
 def test_the_rest_is_asked_for_as_the_project_has_it_and_stopped(jobs, store, capsys):
     store.keep_overrides({"rest_as": "annotations"})
     assert main(["4", "annotate-rest"]) == 0

@@ -26,6 +26,19 @@ def test_an_empty_variable_leaves_the_default():
         ({"QUORUM_MEMBERS": "1"}, "QUORUM_MEMBERS"),
         ({"QUORUM_HELD_OUT_FRACTION": "1.5"}, "between 0 and 1"),
         ({"QUORUM_HOLD_DRAFTS_BACK": "10"}, "QUORUM_HOLD_DRAFTS_BACK must be between 0 and 1"),
+        ({"QUORUM_STRATEGY": "random-foreground"}, "QUORUM_STRATEGY must be one of random, unc"),
+        ({"QUORUM_NETWORK": "resnet"}, "QUORUM_NETWORK must be fcn, unet, cumednet, monai:NAME"),
+        ({"QUORUM_NETWORK": "monai:"}, "QUORUM_NETWORK must be"),
+        ({"QUORUM_WIDTH": "-1"}, "QUORUM_WIDTH must be 0 or more: it is -1"),
+        ({"QUORUM_SCALES": "1"}, "QUORUM_SCALES must be 0, or from 2 to 12: it is 1"),
+        ({"QUORUM_SCALES": "-3"}, "QUORUM_SCALES must be 0, or from 2"),
+        ({"QUORUM_SCALES": "1000000000"}, "QUORUM_SCALES must be 0, or from 2"),
+        ({"QUORUM_STEPS": "-1"}, "QUORUM_STEPS must be 0 or more"),
+        ({"QUORUM_TRAIN_BATCH": "-1"}, "QUORUM_TRAIN_BATCH must be 0 or more"),
+        ({"QUORUM_SIDE_PX": "-16"}, "QUORUM_SIDE_PX must be 0, or a multiple"),
+        ({"QUORUM_SIDE_PX": "100"}, "or a multiple of 16 for 5 scales: it is 100"),
+        ({"QUORUM_SIDE_PX": "80", "QUORUM_SCALES": "6"}, "a multiple of 32 for 6 scales"),
+        ({"QUORUM_START": "encoder", "QUORUM_NETWORK": "unet"}, "only the fcn can start from"),
         ({"QUORUM_REST_AS": "masks"}, "predictions or annotations"),
         ({"LABEL_STUDIO_URL": "localhost:8080"}, "LABEL_STUDIO_URL must be an http"),
         ({"LABEL_STUDIO_PUBLIC_URL": "javascript:1"}, "LABEL_STUDIO_PUBLIC_URL must be an http"),
@@ -35,6 +48,29 @@ def test_an_empty_variable_leaves_the_default():
 def test_a_bad_value_is_refused_with_its_variable_named(environment, words):
     with pytest.raises(SettingsError, match=words):
         Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"QUORUM_SIDE_PX": "112"},
+        {"QUORUM_SIDE_PX": "8", "QUORUM_SCALES": "3"},
+        {"QUORUM_START": "encoder"},
+        {"QUORUM_NETWORK": "monai:SegResNet"},
+        {"QUORUM_NETWORK": "hospital.networks:Ours"},
+    ],
+)
+def test_what_can_be_trained_on_some_device_is_taken(environment):
+    Settings.from_environment(environment)
+
+
+def test_the_networks_and_scales_that_settings_know_are_those_of_the_learning_core():
+    from ml_backend import settings
+    from ml_backend.learning.baselines import NETWORKS
+    from ml_backend.learning.training_settings import TrainingSettings, preset
+
+    assert tuple(NETWORKS) == settings.NETWORKS
+    assert min(preset("cpu").scales, TrainingSettings().scales) == settings._LEAST_SCALES
 
 
 def test_no_secret_is_quoted_in_an_error():

@@ -150,6 +150,24 @@ def test_the_last_labels_are_trained_on_though_they_are_few(fresh):
     assert not done.due(seen(done, trained), SETTINGS)
 
 
+def test_held_out_slices_that_nobody_is_asked_for_hold_the_last_labels_back_from_nobody(fresh):
+    held_out = set(out(fresh))
+    training = [n for n in range(100) if n not in held_out]
+
+    def labelled(evaluation, training=training, skipped=()):
+        made = {*training, *evaluation}
+        return look([task(n, n in made, skipped=n in skipped) for n in range(100)])
+
+    paid = sorted(held_out)[:6]
+    last = labelled(paid)
+    assert last.open_tasks() and last.due(seen(last, training[:-1]), SETTINGS)
+    # As long as one may come that counts, few labels wait for more.
+    asked_for = labelled(paid[:-1])
+    assert not asked_for.due(seen(asked_for, training[:-1]), SETTINGS)
+    to_learn = labelled(paid, training[:-1])
+    assert not to_learn.due(seen(to_learn, training[:-2]), SETTINGS)
+
+
 def test_a_second_patient_is_held_out_whole_and_evaluated_with_once_labelled(fresh):
     Store(SETTINGS.store_root, 1).keep_sides(fresh.division.sides)
     paid = asked(fresh)

@@ -30,6 +30,7 @@ def random(candidates: Candidates, K: int, k: int) -> Indices:
     "random-foreground",
     "two of three random slices hold foreground, spread over its share; "
     "LABEL LEAK: it reads the true masks, so only a simulation can run it",
+    simulation_only=True,
 )
 def random_foreground(candidates: Candidates, K: int, k: int) -> Indices:
     """Two slices with foreground, then one of any kind, and so on; each at random.

@@ -68,6 +68,7 @@ class Strategy:
     note: str = ""  # one line, shown in tables' legends
     uses_labelled: bool = False  # whether Candidates.labelled counts: else it need not be computed
     looks_at: LooksAt = "pool"  # whose descriptors it reads; "candidates": those of K slices
+    simulation_only: bool = False  # whether it needs what nobody knows of a slice without a label
 
     def choose(self, candidates: Candidates, K: int, k: int, read: Read) -> Indices:
         """select() of candidates without descriptors, of which only those needed are read.
@@ -96,6 +97,7 @@ def strategy(
     uses_labelled: bool = False,
     looks_at: LooksAt = "nothing",
     first_stage: Select | None = None,
+    simulation_only: bool = False,
 ) -> Callable[[Select], Select]:
     """Register a selection under a name, with its arguments checked before it is called.
 
@@ -132,6 +134,7 @@ def strategy(
             note,
             uses_labelled,
             looks_at,
+            simulation_only,
         )
         return function
 

@@ -55,6 +55,28 @@ def test_devices_are_what_was_asked_for(asked, told, state):
     assert workers.of_devices(asked, told).state is state
 
 
+BY_HAND = Settings(network="fcn", width=16, scales=5, side_px=128, steps=300, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("told", "settings", "state"),
+    [
+        *((["cuda", "cpu"], Settings(), FAILS), (["cuda", "cpu"], BY_HAND, OK)),
+        *((["cpu", "cpu"], Settings(), OK), (["cuda", ""], Settings(), OK)),
+    ],
+)
+def test_workers_train_the_same_network_whatever_their_devices(told, settings, state):
+    outcome = workers.of_devices("auto", told, workers.by_device(settings))
+    assert outcome.state is state
+    for word in ("QUORUM_DEVICE", "QUORUM_NETWORK", "QUORUM_SIDE_PX", "QUORUM_STEPS"):
+        assert (word in outcome.remedy) is (state is FAILS)
+
+
+def test_what_is_set_by_hand_is_no_more_decided_by_the_device():
+    found = workers.by_device(Settings(network="unet", steps=300))
+    assert found == ["QUORUM_WIDTH", "QUORUM_SCALES", "QUORUM_SIDE_PX", "QUORUM_TRAIN_BATCH"]
+
+
 @pytest.mark.parametrize(
     ("told", "state"),
     [

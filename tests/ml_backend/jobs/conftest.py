@@ -76,6 +76,17 @@ def waiting(jobs):
 
 
 @pytest.fixture
+def pass_by(jobs):
+    """Let seconds pass by Redis' clock since the jobs that were asked about told something new."""
+
+    def later(seconds):
+        for key in jobs.redis.scan_iter("quorum:job:*:heard"):
+            jobs.redis.hincrbyfloat(key, "since", -seconds)
+
+    return later
+
+
+@pytest.fixture
 def store(settings):
     return Store(settings.store_root, 1)
 

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 from redis import Redis
-from rq.job import Job
+from rq.job import Job, JobStatus
 
 from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, errand_work, work
 from ml_backend.jobs.state import ProjectState
@@ -139,16 +139,14 @@ def test_going_back_comes_before_what_waits(jobs, waiting):
 
 
 def test_an_errand_whose_worker_died_is_queued_again_but_not_for_ever(
-    jobs, settings, waiting, store
+    jobs, settings, waiting, store, pass_by
 ):
     jobs.errands.request_export(1, "png")
     for _ in range(settings.attempts):
-        entry = jobs.errands.waiting(1)["export"]
         jobs.redis.delete("rq:queue:quorum")
-        job = Job.fetch(entry["job"], connection=jobs.redis)
         advance_all_job()
         assert waiting(HEAVY) == []  # its worker may be starting it
-        jobs.redis.hset(job.key, "enqueued_at", "2020-01-01T00:00:00.000000Z")
+        pass_by(31)
         advance_all_job()
     assert waiting(HEAVY) == [] and jobs.errands.waiting(1) == {}
     assert store.figures("export")["state"] == "failed"
@@ -185,6 +183,24 @@ def test_what_waits_and_is_cancelled_never_begins(jobs, waiting):
         1, "predictions"
     )  # a cancelled one does not keep the next from beginning
     assert waiting(HEAVY) == ["rest_job"]
+
+
+def test_what_is_being_stopped_is_not_taken_for_what_is_asked_for_again(jobs, waiting):
+    jobs.errands.request_rest(1, "predictions")
+    job = Job.fetch(jobs.errands.waiting(1)["rest"]["job"], connection=jobs.redis)
+    jobs.redis.delete("rq:queue:quorum")
+    job.set_status(JobStatus.STARTED)
+    jobs.errands.cancel_rest(1)
+    for _ in range(2):
+        with pytest.raises(JobsError, match="being stopped: ask again when it has ended"):
+            jobs.errands.request_rest(1, "predictions")
+    with pytest.raises(JobsError, match="being stopped"):
+        jobs.errands.request_rest_undo(1)
+    assert jobs.errands.cancelled(1, "rest")
+    job.set_status(JobStatus.FINISHED)
+    jobs.errands.done(1, "rest")  # what it does at its end
+    jobs.errands.request_rest(1, "predictions")
+    assert waiting(HEAVY) == ["rest_job"] and not jobs.errands.cancelled(1, "rest")
 
 
 def test_a_rest_that_steps_aside_goes_on_after_the_round(jobs, project, store, work_off, waiting):

@@ -1,12 +1,18 @@
 """Asking for looks and rounds on a real Redis: coalescing, failure, reconcile."""
 
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.job import Job, JobStatus
 
 from ml_backend.jobs import HEAVY, QUICK, Jobs, JobsError, state
+from ml_backend.jobs.advance import advance
+from ml_backend.jobs.under_way import is_under_way
 from ml_backend.jobs.work import advance_all_job, reconcile_job
+from ml_backend.rounds.graph import Step
 
 
 def test_any_number_of_events_leave_one_look_waiting(jobs, waiting):
@@ -68,12 +74,27 @@ def test_after_a_failure_the_next_round_by_itself_waits_longer_each_time(jobs, w
         jobs.request_round(7)
         work_off()
 
-        return float(jobs.redis.get("quorum:project:7:not_before")) - time.time()
+        return jobs.redis.pttl("quorum:project:7:held_back")
 
     first, second = pause_s(), pause_s()
     assert jobs.state(7).held_back
     assert second > 1.5 * first
     jobs.state(7).succeeded()
+    assert not jobs.state(7).held_back
+
+
+def test_a_host_whose_clock_is_set_right_after_a_failure_holds_no_round_back_for_longer(
+    jobs, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: 4e9)  # of a host that began with a wrong clock
+        jobs.state(7).failed(0.5)
+        jobs.state(8).cancel(0.5)
+    assert jobs.state(7).held_back and jobs.state(8).held_back
+    time.sleep(0.6)
+    assert not jobs.state(7).held_back and not jobs.state(8).held_back
+    jobs.state(7).failed(60)
+    jobs.state(7).cancel(0)  # which is to let the next begin at once
     assert not jobs.state(7).held_back
 
 
@@ -105,11 +126,8 @@ def test_reconcile_looks_at_every_project_even_if_redis_came_back_empty(jobs, se
     assert waiting(QUICK) == ["look_job"]
 
 
-def test_a_step_whose_worker_died_is_queued_again(jobs, work_off, waiting):
+def test_a_step_whose_worker_died_is_queued_again(jobs, work_off, waiting, pass_by):
     """Killed between taking the job and starting it, or while it ran: the job is in no queue."""
-    from rq import Queue
-    from rq.job import Job, JobStatus
-
     jobs.request_round(7)
     work_off(QUICK)
     (job_id,) = Queue(HEAVY, connection=jobs.redis).job_ids
@@ -117,8 +135,7 @@ def test_a_step_whose_worker_died_is_queued_again(jobs, work_off, waiting):
     job = Job.fetch(job_id, connection=jobs.redis)
     advance_all_job()
     assert waiting(HEAVY) == []  # it was queued a moment ago: its worker may be starting it
-    long_ago = "2020-01-01T00:00:00.000000Z"
-    jobs.redis.hset(job.key, "enqueued_at", long_ago)
+    pass_by(31)
     advance_all_job()
     assert waiting(HEAVY) == ["gather_job"]
 
@@ -126,9 +143,110 @@ def test_a_step_whose_worker_died_is_queued_again(jobs, work_off, waiting):
     jobs.redis.delete(Queue(HEAVY, connection=jobs.redis).key)
     job = Job.fetch(job_id, connection=jobs.redis)
     job.set_status(JobStatus.STARTED)
-    jobs.redis.hset(job.key, "last_heartbeat", long_ago)
+    job.heartbeat(datetime.now(timezone.utc), 90)
+    advance_all_job()
+    pass_by(29)
+    advance_all_job()
+    assert waiting(HEAVY) == []
+    pass_by(2)
     advance_all_job()
     assert waiting(HEAVY) == ["gather_job"]
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, -35, 0, 35, 3600])
+def test_a_living_worker_is_heard_whatever_its_host_takes_for_the_time(
+    jobs, work_off, waiting, pass_by, ahead_s
+):
+    name = jobs.request_round(7)
+    work_off(QUICK)
+    job_id = take(jobs)
+    for beat in range(8):
+        moment = datetime.now(timezone.utc) + timedelta(seconds=ahead_s + 10 * beat)
+        Job.fetch(job_id, connection=jobs.redis).heartbeat(moment, 90)
+        advance_all_job()
+        pass_by(10)
+    assert waiting(HEAVY) == [] and jobs.status(name)["job_status"] == "started"
+    for _ in range(3):
+        advance_all_job()
+        pass_by(10)
+    advance_all_job()
+    assert waiting(HEAVY) == ["gather_job"]
+
+
+def test_a_step_whose_worker_is_long_gone_is_queued_again_at_once(jobs, work_off, waiting):
+    jobs.request_round(7)
+    work_off(QUICK)
+    job_id = take(jobs)
+    worker = SimpleWorker([HEAVY], connection=jobs.redis)
+    worker.register_birth()
+    jobs.redis.hset(Job.key_for(job_id), "worker_name", worker.name)
+    advance_all_job()
+    assert waiting(HEAVY) == []
+    jobs.redis.delete(worker.key)  # as it runs out when nothing is heard for a minute
+    advance_all_job()
+    assert waiting(HEAVY) == ["gather_job"]
+
+
+def test_a_job_of_the_same_name_as_one_that_was_given_back_is_not_taken_for_it(
+    jobs, work_off, pass_by
+):
+    jobs.request_round(7)
+    work_off(QUICK)
+    queue = Queue(HEAVY, connection=jobs.redis)
+    for _ in range(2):
+        (job_id,) = queue.job_ids
+        jobs.redis.delete(queue.key)
+        assert is_under_way(jobs.redis, jobs.settings, HEAVY, job_id)
+        pass_by(31)
+        assert not is_under_way(jobs.redis, jobs.settings, HEAVY, job_id)
+        Job.fetch(job_id, connection=jobs.redis).delete()
+        jobs.enqueue(HEAVY, "gather_job", 7, 1, False, job_id=job_id)
+
+
+def test_a_redis_whose_clock_is_set_back_takes_no_dead_worker_for_a_living_one_for_long(
+    jobs, work_off, pass_by
+):
+    jobs.request_round(7)
+    work_off(QUICK)
+    asked = (jobs.redis, jobs.settings, HEAVY, take(jobs))
+    assert is_under_way(*asked)
+    pass_by(-3600)
+    assert is_under_way(*asked)
+    pass_by(31)
+    assert not is_under_way(*asked)
+
+
+def test_however_many_steps_wait_those_that_wait_are_asked_for_at_once(
+    jobs, store, monkeypatch, waiting
+):
+    steps = [Step("score", index) for index in range(300)]
+    monkeypatch.setattr("ml_backend.rounds.next_steps", lambda *_: steps)
+    jobs.request_round(1)
+    jobs.state(1).start_waiting()
+    jobs.state(1).note(1, version="r0001-aaaaaa")
+    advance(jobs, 1)
+    assert len(waiting(HEAVY)) == 300
+    take(jobs, jobs.state(1).running()["job:score-0"])
+    before = jobs.redis.info("stats")["total_commands_processed"]
+    advance(jobs, 1)
+    assert jobs.redis.info("stats")["total_commands_processed"] - before < 40
+    lost = jobs.state(1).running()["job:score-7"]
+    jobs.redis.lrem(Queue(HEAVY, connection=jobs.redis).key, 1, lost)
+    Job.fetch(lost, connection=jobs.redis).delete()
+    advance(jobs, 1, ended="score-0")
+    names = [job.args[-1] for job in Queue(HEAVY, connection=jobs.redis).get_jobs()]
+    assert names == [f"score-{i}" for i in range(1, 300) if i != 7] + ["score-0", "score-7"]
+
+
+def take(jobs, job_id=None):
+    """What a worker does that takes a job; the job's id."""
+    queue = Queue(HEAVY, connection=jobs.redis)
+    job_id = job_id or queue.job_ids[0]
+    jobs.redis.lrem(queue.key, 1, job_id)
+    job = Job.fetch(job_id, connection=jobs.redis)
+    job.set_status(JobStatus.STARTED)
+    job.heartbeat(datetime.now(timezone.utc), 90)
+    return job_id
 
 
 def test_a_redis_that_is_down_is_told_with_its_remedy(settings, tmp_path):

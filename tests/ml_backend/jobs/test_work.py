@@ -93,7 +93,7 @@ def test_a_round_goes_on_after_redis_came_back_empty(jobs, project, store, work_
     assert all((kept[name] == tensor).all() for name, tensor in store.states(version)[0].items())
 
 
-def test_what_a_killed_step_left_is_taken_up_by_the_timer(jobs, project, store, work_off):
+def test_what_a_killed_step_left_is_taken_up_by_the_timer(jobs, project, store, work_off, pass_by):
     from rq import Queue
 
     label(project, [*project.data.test[:2], 0, 1, 2])
@@ -101,12 +101,12 @@ def test_what_a_killed_step_left_is_taken_up_by_the_timer(jobs, project, store, 
     work_off(QUICK)
     work_off(HEAVY, most=1)
     # The worker dies with the job it had just taken.
-    queue = Queue(HEAVY, connection=jobs.redis)
-    for job in queue.get_jobs():
-        jobs.redis.hset(job.key, "enqueued_at", "2020-01-01T00:00:00.000000Z")
-    jobs.redis.delete(queue.key)
+    jobs.redis.delete(Queue(HEAVY, connection=jobs.redis).key)
+    work_off()
+    advance_all_job()
     work_off()
     assert store.current() is None
+    pass_by(31)
     advance_all_job()
     work_off()
     assert store.current() == project.served

@@ -12,7 +12,9 @@ from ml_backend.rounds.graph import (
     drafts_name,
     final_name,
     grouped,
+    marked,
     member_name,
+    problems_name,
     ready,
     shard_name,
     sharded,
@@ -22,8 +24,8 @@ PLAN = Plan("r0001-abcdef", [[0, 2], [1, 3]], [[5, 6], [7]])
 MEMBERS = {member_name(index) for index in range(4)}
 
 
-def scored(shard):
-    return {shard_name(shard), descriptors_name(shard), drafts_name(shard)}
+def scored(shard, plan=PLAN):
+    return {name(plan, shard) for name in (shard_name, descriptors_name, drafts_name)}
 
 
 def names(steps):
@@ -49,6 +51,24 @@ def test_shards_are_scored_together_and_then_ordered():
     assert names(ready(PLAN, second | scored(0), True)) == ["order"]
     for lost in scored(0):
         assert names(ready(PLAN, (second | scored(0)) - {lost}, True)) == ["score-0"]
+
+
+def test_what_was_scored_of_other_slices_is_no_part_of_a_plan():
+    def planned(*shards):
+        return Plan("r0001-abcdef", [[0]], shards, marks=marked(shards))
+
+    first = planned([5, 6], [7])
+    there = scored(0, first) | scored(1, first)
+    assert names(ready(first, there, True)) == ["order"]
+    assert names(ready(planned([5, 6], [7, 8]), there, True)) == ["score-1"]
+    assert names(ready(planned([5, 56], [7]), there, True)) == ["score-0"]
+    assert problems_name(first, 1) != problems_name(planned([5, 6], [7, 8]), 1)
+
+
+def test_a_plan_of_an_earlier_release_goes_on_with_what_it_scored():
+    values = {name: value for name, value in PLAN.as_json().items() if name != "marks"}
+    plan = Plan.from_json(values)
+    assert names(ready(plan, {"shard-0", "descriptors-0", "drafts-0"}, True)) == ["score-1"]
 
 
 def test_nothing_of_a_published_version_is_trained_again_though_its_work_is_gone():

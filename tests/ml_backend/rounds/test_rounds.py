@@ -3,7 +3,9 @@
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from torch import nn
 
 from ml_backend.pool import held_back
 from ml_backend.rounds import (
@@ -15,11 +17,13 @@ from ml_backend.rounds import (
     next_steps,
     run_round,
     run_step,
+    train,
 )
+from ml_backend.rounds.cleaning import clean_predictions
 from ml_backend.rounds.rollback import roll_back
 from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError, number_of
-from tests.ml_backend.projects import Project, sides, slices
+from tests.ml_backend.projects import Project, png, sides, slices
 
 
 @pytest.fixture
@@ -181,7 +185,8 @@ def test_what_is_lost_of_a_round_is_made_again(settings, project, store, lost):
             # What gather made is made by gathering again; the advance does the same.
             assert begin(context(settings, project)) == version
         there = store.work(version).names()
-        if not was_lost and lost in there and steps[0].kind != "order":
+        made = any(name == lost or name.startswith(f"{lost}-") for name in there)
+        if not was_lost and made and steps[0].kind != "order":
             was_lost = True
             (path,) = settings.store_root.rglob(f"*/{lost}*")
             path.unlink()
@@ -213,7 +218,7 @@ def test_until_the_last_step_label_studio_follows_the_old_version(
     assert project.scores(version) == pushed
 
 
-def died(*_):
+def died(*_, **__):
     raise KeyboardInterrupt
 
 
@@ -276,6 +281,71 @@ def test_what_is_labelled_while_the_committee_trains_is_not_selected(settings, p
     run_step(context(settings, project), version, steps[0])
     tasks = store.noted(version, "order")["tasks"]
     assert not {i + 1 for i in meanwhile} & set(tasks)
+
+
+def until_the_order(settings, project, version):
+    """Every step but the last; the last."""
+    store = Store(settings.store_root, 1)
+    while (steps := next_steps(store, version)) and steps[0].kind != "order":
+        run_step(context(settings, project), version, steps[0])
+    return steps[0]
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_round_begun_again_selects_from_what_was_imported_since_it_failed(
+    settings, project, store, monkeypatch, chosen
+):
+    project.shown = {0, 1, 2, 3, 4, 5, *project.data.test}
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    last = until_the_order(settings, project, version := begin(context(settings, project)))
+    if chosen:
+        with monkeypatch.context() as patch:
+            patch.setattr(Project, "push_predictions", died)
+            with pytest.raises(KeyboardInterrupt):
+                run_step(context(settings, project), version, last)
+    project.shown |= set(range(6, 12))
+    assert begin(context(settings, project)) == version
+    names = steps_to_the_end(settings, project, version)
+    assert names[-1] == "order" and {name.split("-")[0] for name in names[:-1]} == {"score"}
+    order = store.noted(version, "order")
+    uncertain = store.noted(version, "uncertainty")
+    assert set(range(4, 13)) <= set(uncertain["task_ids"])
+    assert set(order["selected"]) & set(range(7, 13))
+    assert len(order["tasks"]) == len(set(order["tasks"])) == 16 - 3 - 2
+
+
+def test_an_order_of_which_a_part_is_pushed_stays(settings, project, store, monkeypatch):
+    project.shown = {0, 1, 2, 3, 4, 5, *project.data.test}
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    last = until_the_order(settings, project, version := begin(context(settings, project)))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "note", died)
+        with pytest.raises(KeyboardInterrupt):
+            run_step(context(settings, project), version, last)
+    pushed = dict(project.scores(version))
+    project.shown |= {6, 7}
+    assert begin(context(settings, project)) == version
+    steps_to_the_end(settings, project, version)
+    scores = project.scores(version)
+    assert pushed and {task: scores[task] for task in pushed} == pushed
+    assert {7, 8} <= set(scores) and not {7, 8} & set(store.noted(version, "order")["selected"])
+
+
+def test_settings_changed_while_a_round_runs_wait_for_the_next(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    # It would need members that were trained with dropout.
+    store.keep_overrides({"k": 5, "target_mean_iou": 0.9, "strategy": "mc-dropout"})
+    steps_to_the_end(settings, project, version)
+    assert len(store.noted(version, "order")["selected"]) == 3
+    assert store.metadata(version)["stopping"]["target"] is None
+    project.annotate([4])
+    after = run_round(settings, project, 1, force=True)["version"]
+    assert len(store.noted(after, "order")["selected"]) == 5
+    assert store.metadata(after)["stopping"]["target"] == 0.9
 
 
 def test_labels_of_the_running_round_call_for_no_other(settings, project, store):
@@ -375,6 +445,99 @@ def test_a_rollback_holds_until_labels_come(settings, project, store):
         roll_back(context(settings, project), "r0099-abcdef")
 
 
+def test_after_a_rollback_the_same_labels_make_a_version_with_an_order_of_its_own(
+    settings, project, store
+):
+    """Under the newer version's name Label Studio would serve the order that it was pushed then."""
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    first = run_round(settings, project, 1)["version"]
+    project.annotate([3, 4, 5])
+    second = run_round(settings, project, 1)["version"]
+    roll_back(context(settings, project), first)
+    store.keep_overrides({"strategy": "k-centre"})
+    version = begin(context(settings, project), force=True)
+    assert version not in (first, second)
+    while (steps := next_steps(store, version))[0].kind != "order":
+        for step in steps:
+            run_step(context(settings, project), version, step)
+    assert "labelled" in store.work(version).names()  # what is chosen differs from these
+    run_step(context(settings, project), version, steps[0])
+    assert project.served == store.current() == version
+    assert [i + 1 for i in project.next_slices(99)] == store.noted(version, "order")["tasks"]
+    assert store.noted(version, "round")["train_s"] > 0
+    assert begin(context(settings, project), force=True) is None  # nothing has changed since
+
+
+def test_an_order_that_was_once_pushed_is_not_taken_for_the_next(settings, project, store):
+    evaluated(project)
+    run_round(settings, project, 1)
+    alone = store.current()
+    project.annotate([0, 1, 2])
+    run_round(settings, project, 1)
+    for task_id in (1, 2, 3):
+        del project._annotated[task_id]
+    store.keep_overrides({"k": 2, "K": 4})
+    run_round(settings, project, 1)
+    assert store.current() != alone and store.metadata(store.current())["training"] == {}
+    served = [i + 1 for i in project.next_slices(99)]
+    assert served == store.noted(store.current(), "order")["tasks"]
+
+
+def test_a_version_that_is_damaged_before_it_is_current_is_replaced(settings, project, store):
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = begin(context(settings, project))
+    while not store.versions():
+        run_step(context(settings, project), version, next_steps(store, version)[0])
+    (path,) = settings.store_root.rglob(f"versions/{version}/member-0*")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match="damaged"):
+        steps_to_the_end(settings, project, version)
+    other = begin(context(settings, project))
+    assert other != version
+    steps_to_the_end(settings, project, other)
+    assert project.served == store.current() == other
+
+
+@pytest.mark.parametrize(("keep_versions", "keep_predictions"), [(1, 1), (3, 3), (0, 2)])
+def test_predictions_of_older_versions_go_however_few_versions_the_store_keeps(
+    settings, project, store, keep_versions, keep_predictions
+):
+    settings = replace(
+        settings, keep_versions=keep_versions, keep_predictions=keep_predictions, steps=1
+    )
+    evaluated(project)
+    for number in range(5):
+        project.annotate([2 * number, 2 * number + 1])
+        version = run_round(settings, project, 1, force=True)["version"]
+        if keep_versions:
+            store.retain(keep_versions)
+        while clean_predictions(context(settings, project), 40):
+            pass
+    held = project.prediction_counts(1)
+    numbers = [number_of(version) - back for back in range(keep_predictions + 1)]
+    assert sorted(map(number_of, held), reverse=True) == numbers
+
+
+def test_predictions_that_are_served_later_or_not_ours_are_not_cleaned(settings, project, store):
+    settings = replace(settings, keep_predictions=0)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    older = run_round(settings, project, 1)["version"]
+    project.annotate([3, 4, 5])
+    newer = run_round(settings, project, 1)["version"]
+    project._predictions["another model's"] = {1: 0.5}
+    roll_back(context(settings, project), older)
+    clean_predictions(context(settings, project), 40)
+    assert set(project.prediction_counts(1)) == {older, newer, "another model's"}
+
+
+def test_nothing_is_cleaned_before_there_is_a_version(settings, project):
+    project._predictions["r0000-aaaaaa"] = {1: 0.5}
+    assert clean_predictions(context(settings, project), 40) == 0
+
+
 def cleaned(project, version, kept=()):
     """Remove a version's predictions, of all tasks but some."""
     scores = project.scores(version)
@@ -445,6 +608,59 @@ def test_a_version_that_cannot_be_read_is_replaced(settings, project, store, dam
     assert store.states(store.current())
 
 
+@pytest.mark.parametrize("file", ["version-*", "member-0*"])
+def test_a_store_that_does_not_answer_makes_no_version_damaged(settings, project, store, file):
+    project.shown.discard(11)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = run_round(settings, project, 1)["version"]
+    project.shown.add(11)
+    (path,) = settings.store_root.rglob(f"versions/{version}/{file}")
+    away = path.rename(path.parent.parent / "away")
+    path.mkdir()  # which is not to be read, as a network drive for a moment
+    with pytest.raises(StoreError, match="could not be read"):
+        begin(context(settings, project), force=True)
+    try:
+        looked = look(context(settings, project))
+    except StoreError as error:
+        assert "could not be read" in str(error)
+    else:
+        assert not looked.due and "could not be read" in looked.trouble
+    path.rmdir()
+    away.rename(path)
+    assert begin(context(settings, project), force=True) is None
+    assert look(context(settings, project)).added == 1
+    assert store.versions() == [version]
+
+
+class Pixelwise(nn.Module):
+    """A network of a deployment's own."""
+
+    def __init__(self, in_channels, classes, width, scales):
+        super().__init__()
+        self.only = nn.Conv2d(in_channels, classes, 1)
+
+    def forward(self, x):
+        return self.only(x), x.mean(dim=(2, 3))
+
+
+def test_where_the_network_is_not_set_a_look_says_so_and_calls_for_no_round(
+    settings, project, store
+):
+    own = replace(settings, network=f"{__name__}:Pixelwise", width=1)
+    project.shown.discard(11)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    version = run_round(own, project, 1)["version"]
+    project.shown.add(11)  # it is to be scored with a network that is not known here
+    looked = look(context(settings, project))
+    assert not looked.due and "QUORUM_NETWORK" in looked.trouble
+    project.annotate([3, 4, 5])
+    assert look(context(settings, project)).due  # labels call for one as ever
+    assert look(context(own, project)).added == 1
+    assert store.current() == version
+
+
 def test_what_is_imported_during_a_round_is_scored_before_the_switch(settings, project, store):
     project.shown -= {10, 11}
     evaluated(project)
@@ -467,6 +683,18 @@ def test_held_out_slices_are_never_learnt_from_without_labels_either(settings, p
     version = begin(context(replace(settings, semi_supervised=True), project))
     unlabelled = gathered_of(store, version).values["unlabelled"]
     assert unlabelled and not {i - 1 for i in unlabelled} & set(project.data.test)
+
+
+def test_slices_without_labels_are_no_larger_than_the_network_sees_them(settings, store):
+    data = slices()
+    large = [replace(each, content=png(np.zeros((40, 64), np.uint8))) for each in data.slices]
+    project = Project(replace(data, slices=large))
+    store.keep_sides(sides(project))
+    project._annotated[1] = []
+    version = begin(context(replace(settings, semi_supervised=True), project), force=True)
+    here = context(settings, project)
+    images = train._unlabelled(here, gathered_of(store, version))
+    assert len(images) == 11 and {image.shape for image in images} == {(10, 16)}
 
 
 def test_slices_without_labels_to_learn_from_are_of_all_patients(

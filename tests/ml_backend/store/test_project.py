@@ -48,6 +48,15 @@ def test_the_same_labels_get_the_same_name_and_others_the_next_number(store):
     assert store.name_for("123456") == SECOND
 
 
+def test_the_same_six_digits_of_another_fingerprint_get_the_next_number(store):
+    store.publish(FIRST, [], {**METADATA, "fingerprint": "abcdef0123"})
+    assert store.name_for("abcdef0123") == FIRST
+    other = store.name_for("abcdef9999")
+    assert other == "r0001-abcdef"
+    store.publish(other, [], {**METADATA, "fingerprint": "abcdef9999"})
+    assert [store.name_for(made) for made in ("abcdef0123", "abcdef9999")] == [FIRST, other]
+
+
 def test_the_oldest_versions_go_with_their_notes_but_never_the_current_one(store, objects):
     names = [f"r{n:04d}-aaaaaa" for n in range(5)]
     for name in names:

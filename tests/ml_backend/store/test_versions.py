@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from ml_backend.store import Store, StoreError
+from ml_backend.store import DamagedError, Store, StoreError
 from ml_backend.store.objects import ABANDONED_S
 
 from .conftest import FIRST, METADATA, SECOND, state
@@ -60,7 +60,7 @@ def test_without_its_manifest_there_is_no_version(store, objects):
     store.publish(FIRST, [state(1)], METADATA)
     objects.remove(f"{FOLDER}/manifest.json")
     assert store.versions() == []
-    with pytest.raises(StoreError, match=f"{FIRST} is missing"):
+    with pytest.raises(DamagedError, match=f"{FIRST} is missing"):
         store.metadata(FIRST)
     with pytest.raises(StoreError, match="there is no version"):
         store.point_to(FIRST)
@@ -91,7 +91,7 @@ def test_damage_is_noticed_with_the_version_named_and_the_remedy(store, objects,
     if (file, damage) == ("manifest", "gone"):
         assert store.versions() == []
         return
-    with pytest.raises(StoreError, match=rf"{FIRST} has damaged .*roll back to another"):
+    with pytest.raises(DamagedError, match=rf"{FIRST} has damaged .*roll back to another"):
         store.metadata(FIRST)
         store.states(FIRST)
 
@@ -109,6 +109,41 @@ def test_weights_in_the_names_of_another_version_s_files_are_refused(store, obje
     objects.put(key_of(objects, "member-0"), save(state(2)))
     with pytest.raises(StoreError, match="member-0"):
         store.states(FIRST)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_not_published(store, value):
+    diverged = {"weight": torch.tensor([1.0, value])}
+    with pytest.raises(StoreError, match="training of member 1 diverged"):
+        store.publish(FIRST, [state(1), diverged], METADATA)
+    assert store.versions() == []
+
+
+def published_again(store, version):
+    store.publish(version, [state(2)], METADATA)
+
+
+@pytest.mark.parametrize(
+    ("file", "ask"),
+    [
+        ("manifest", Store.metadata),
+        ("version", Store.metadata),
+        ("member-0", Store.states),
+        ("member-0", published_again),
+    ],
+)
+def test_what_cannot_be_read_for_a_moment_is_neither_damaged_nor_replaced(tmp_path, file, ask):
+    store = Store(tmp_path, 7)
+    store.publish(FIRST, [state(1)], METADATA)
+    (path,) = (tmp_path / FOLDER).glob(f"{file}*")
+    away = path.rename(tmp_path / "away")
+    path.mkdir()
+    with pytest.raises(StoreError, match="could not be read") as told:
+        ask(store, FIRST)
+    assert not isinstance(told.value, DamagedError)
+    path.rmdir()
+    away.rename(path)
+    assert torch.equal(store.states(FIRST)[0]["weight"], state(1)["weight"])
 
 
 @pytest.mark.parametrize("same", [True, False])
