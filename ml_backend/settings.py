@@ -8,11 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from .urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
-
-
-class SettingsError(ValueError):
-    """A setting is missing or out of its bounds; the message names it and the remedy."""
+from .settings_bounds import SettingsError, refuse_out_of_bounds
 
 
 def _setting(default: Any, variable: str, why: str) -> Any:
@@ -211,113 +207,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        def require(ok: bool, name: str, bound: str) -> None:
-            if not ok:
-                raise SettingsError(
-                    f"{variable_of(name)} must be {bound}: it is {self._shown(name)}"
-                )
-
-        require(self.k >= 1, "k", "at least 1")
-        require(self.k <= self.K, "K", f"at least {variable_of('k')} ({self.k})")
-        require(2 <= self.members <= 64, "members", "from 2 to 64")
-        require(0 < self.held_out_fraction < 1, "held_out_fraction", "between 0 and 1")
-        require(self.evaluation_slices >= 1, "evaluation_slices", "at least 1")
-        require(self.slab_mm > 0, "slab_mm", "above 0 mm")
-        require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")
-        require(self.push_chunk >= 1, "push_chunk", "at least 1")
-        require(self.push_pause_s >= 0, "push_pause_s", "0 s or more")
-        require(self.keep_versions >= 0, "keep_versions", "0 or more")
-        require(self.keep_predictions >= 0, "keep_predictions", "0 or more")
-        require(self.drafts_ahead >= 0, "drafts_ahead", "0 or more")
-        require(self.shard_slices >= 1, "shard_slices", "at least 1")
-        require(self.attempts >= 1, "attempts", "at least 1")
-        require(self.round_after_s >= 0, "round_after_s", "0 s or more")
-        require(self.cache_mib >= 0, "cache_mib", "0 or more")
-        require(self.heartbeat_s >= 1, "heartbeat_s", "at least 1 s")
-        require(self.reconcile_s >= 1, "reconcile_s", "at least 1 s")
-        require(0 <= self.adjudicate_above <= 1, "adjudicate_above", "between 0 and 1")
-        require(0 <= self.suspect_weight <= 1, "suspect_weight", "between 0 and 1")
-        require(self.strategy in _strategies(), "strategy", f"one of {', '.join(_strategies())}")
-        self._check_training(require)
-        require(0 <= self.hold_drafts_back <= 1, "hold_drafts_back", "between 0 and 1")
-        require(
-            self.rest_as in ("predictions", "annotations"),
-            "rest_as",
-            "predictions or annotations",
-        )
-        from .label_studio.hosts import listed_hosts
-
-        try:
-            listed_hosts(self.image_hosts)
-        except ValueError as error:
-            raise SettingsError(f"{variable_of('image_hosts')}: {error}") from None
-        from .callers import networks_in
-
-        try:
-            networks_in(self.trusted_proxies)
-        except ValueError as error:
-            raise SettingsError(f"{variable_of('trusted_proxies')}: {error}") from None
-        require(self.log_format in ("text", "json"), "log_format", "text or json")
-        require(self.labels_per_round >= 0, "labels_per_round", "0 or more")
-        require(self.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
-        require(self.start in ("scratch", "encoder"), "start", "scratch or encoder")
-        require(
-            self.bootstrap_over in ("slices", "patients", "none"),
-            "bootstrap_over",
-            "slices, patients or none",
-        )
-        require(self.consensus in ("majority", "staple"), "consensus", "majority or staple")
-        require(0 <= self.target_mean_iou < 1, "target_mean_iou", "0, or between 0 and 1")
-        require(self.label_budget >= 0, "label_budget", "0 or more")
-        for name in ("label_studio_url", "label_studio_public_url", "page_url"):
-            address = getattr(self, name)
-            if address or name == "label_studio_url":
-                require(is_web_address(address), name, WEB_ADDRESS)
-        require(
-            not self.page_url or is_origin(self.page_url),
-            "page_url",
-            "https://HOST or https://HOST:PORT, without a path: the page has to be at its root",
-        )
-        require(is_redis_address(self.redis_url), "redis_url", REDIS_ADDRESS)
-        require(
-            bool(self.basic_auth_user) == bool(self.basic_auth_password),
-            "basic_auth_user",
-            f"set together with {variable_of('basic_auth_password')}",
-        )
-
-    def _check_training(self, require: Callable[[bool, str, str], None]) -> None:
-        """Refuse what could be trained on no device; a round says what its own cannot."""
-        network = self.network or NETWORKS[0]
-        require(
-            network in NETWORKS or all(network.partition(":")),
-            "network",
-            f"{', '.join(NETWORKS)}, monai:NAME, or package.module:Class",
-        )
-        require(self.width >= 0, "width", "0 or more")
-        require(self.scales == 0 or 2 <= self.scales <= 12, "scales", "0, or from 2 to 12")
-        require(self.steps >= 0, "steps", "0 or more")
-        require(self.batch_size >= 0, "batch_size", "0 or more")
-        require(
-            self.side_px >= 0 and self.side_px % self._stride == 0,
-            "side_px",
-            f"0, or a multiple of {self._stride} for {self.scales or _LEAST_SCALES} scales",
-        )
-        if self.start == "encoder" and network != "fcn":
-            raise SettingsError(
-                f"{variable_of('start')} must be scratch with {variable_of('network')}="
-                f"{network}: only the fcn can start from an encoder"
-            )
-
-    @property
-    def _stride(self) -> int:
-        return int(2 ** ((self.scales or _LEAST_SCALES) - 1))
-
-    def _shown(self, name: str) -> str:
-        secret = name in {"label_studio_api_key", "basic_auth_password", "webhook_secret"}
-        value = getattr(self, name)
-        if name == "redis_url" or (name.endswith("_url") and "@" in value):
-            return "not shown here, for a password may be in it"
-        return "a secret" if secret else repr(value)
+        refuse_out_of_bounds(self)
 
     @property
     def due_after(self) -> int:
@@ -375,13 +265,6 @@ class Settings:
         return cls(**values)
 
 
-def _strategies() -> list[str]:
-    """The strategies that can be used: some need what only a simulation knows."""
-    from .learning.strategies import STRATEGIES
-
-    return [name for name, each in STRATEGIES.items() if not each.simulation_only]
-
-
 def _yes_or_no(text: str) -> bool:
     try:
         return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
@@ -390,10 +273,6 @@ def _yes_or_no(text: str) -> bool:
     except KeyError:
         raise ValueError from None
 
-
-# The networks that come along, as learning.baselines has them: that needs torch.
-NETWORKS = ("fcn", "unet", "cumednet")
-_LEAST_SCALES = 5  # of the presets'
 
 # What goes into TrainingSettings, under the same names, where it is set.
 TRAINING_SETTINGS = (

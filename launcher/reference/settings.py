@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from importer.limits import Limits
-from ml_backend import settings as module
+from ml_backend import settings_bounds
 from ml_backend.learning.training_settings import TrainingSettings, preset
 from ml_backend.settings import PROJECT_SETTINGS, TRAINING_SETTINGS, Settings, variable_of
 
@@ -76,9 +76,9 @@ def groups() -> list[Group]:
 
 
 def bounds() -> dict[str, str]:
-    """What settings.py requires of each setting, in its own words."""
-    tree = ast.parse(inspect.getsource(module))
-    known = {**vars(module), "self": Settings()}
+    """What is required of each setting, in settings_bounds.py's own words."""
+    tree = ast.parse(inspect.getsource(settings_bounds))
+    known = {**vars(settings_bounds), "settings": Settings()}
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if (
@@ -88,7 +88,7 @@ def bounds() -> dict[str, str]:
             and isinstance(node.args[1], ast.Constant)
         ):
             # An f-string of our own source, such as the list of strategies.
-            bound = eval(compile(ast.Expression(node.args[2]), "settings.py", "eval"), {}, known)
+            bound = eval(compile(ast.Expression(node.args[2]), "bounds", "eval"), {}, known)
             found[str(node.args[1].value)] = str(bound)
     return found
 

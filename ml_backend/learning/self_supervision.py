@@ -21,7 +21,7 @@ from .augment import view
 from .fcn import FCN
 from .geometry import Image, channels_of, fit, to_input, with_channels
 from .memory import BatchSize, computed_again, in_parts
-from .training import TrainingSettings, one_cycle, one_thread, seeded, torch_device
+from .training import TrainingSettings, mixed_precision, one_cycle, one_thread, seeded, torch_device
 
 STEPS = 150
 BATCH_SIZE = 24  # slices a step, two views each
@@ -108,7 +108,9 @@ def _backward(network: nn.Sequential, views: Tensor, at_once: int) -> None:
     """The loss's gradient; only the encoder, by far the larger, takes its views in parts."""
     encoder, projector = network
     network.zero_grad(set_to_none=True)
-    with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=views.is_cuda):
+    with torch.autocast(
+        views.device.type, dtype=torch.bfloat16, enabled=mixed_precision(views.device)
+    ):
         (features,) = in_parts(encoder, lambda x: (encoder(x),), views, at_once, 0)
         projected = projector(features)
     loss = vicreg_loss(*projected.float().chunk(2))

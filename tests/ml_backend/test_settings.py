@@ -65,12 +65,12 @@ def test_what_can_be_trained_on_some_device_is_taken(environment):
 
 
 def test_the_networks_and_scales_that_settings_know_are_those_of_the_learning_core():
-    from ml_backend import settings
+    from ml_backend import settings_bounds
     from ml_backend.learning.baselines import NETWORKS
     from ml_backend.learning.training_settings import TrainingSettings, preset
 
-    assert tuple(NETWORKS) == settings.NETWORKS
-    assert min(preset("cpu").scales, TrainingSettings().scales) == settings._LEAST_SCALES
+    assert tuple(NETWORKS) == settings_bounds.NETWORKS
+    assert min(preset("cpu").scales, TrainingSettings().scales) == settings_bounds._LEAST_SCALES
 
 
 def test_no_secret_is_quoted_in_an_error():
