@@ -99,7 +99,7 @@ def order(context: Context, gathered: Gathered, index: int) -> None:
     store.note(version, "round", outcome)
     # The pointer first: a look in between makes Label Studio follow it, not the version before.
     store.point_to(version)
-    if chosen["tasks"] or found.open_tasks():
+    if found.open_tasks():  # Label Studio refuses an order of which no task is left
         context.label_studio.serve_order_of(context.project_id, version)
     _tidy(context, gathered)
 

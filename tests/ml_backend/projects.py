@@ -7,6 +7,7 @@ from PIL import Image
 
 from bench.active_learning.data import LabelledData, Slice
 from bench.active_learning.project import InMemoryProject
+from ml_backend.label_studio import LabelStudioError
 from ml_backend.learning.held_out import Side
 
 SIDE = 16
@@ -66,6 +67,12 @@ class Project(InMemoryProject):
 
     def tasks(self, project_id):
         return (task for task in super().tasks(project_id) if task.id - 1 in self.shown)
+
+    def serve_order_of(self, project_id, version):
+        """As Label Studio, which follows no version that none of its tasks has a prediction of."""
+        if not any(task_id - 1 in self.shown for task_id in self.scores(version)):
+            raise LabelStudioError("HTTP 400 (Validation error)", 400)
+        super().serve_order_of(project_id, version)
 
     @property
     def served(self):

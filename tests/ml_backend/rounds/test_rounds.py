@@ -218,6 +218,25 @@ def test_until_the_last_step_label_studio_follows_the_old_version(
     assert project.scores(version) == pushed
 
 
+def test_a_round_ends_though_all_open_tasks_are_deleted_while_it_pushes(
+    settings, project, store, monkeypatch
+):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    push = project.push_predictions
+
+    def pushed_then_deleted(*arguments, **more):
+        pushed = push(*arguments, **more)
+        project.shown = {0, 1, 2, *project.data.test[:2]}
+        return pushed
+
+    monkeypatch.setattr(project, "push_predictions", pushed_then_deleted)
+    outcome = run_round(settings, project, 1)
+    assert store.current() == outcome["version"]
+    assert outcome["did"] == "trained"
+
+
 def died(*_, **__):
     raise KeyboardInterrupt
 
