@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ Image = npt.NDArray[np.uint8]  # (H, W) grey or (H, W, 3) RGB
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # of R, G, B (ITU-R BT.601)
 
+_KEPT = 0.9  # of a class's area: less of a round shape's is lost at its rim
 IGNORE = 255  # value of pixels in a label map that neither loss nor metrics count
 
 
@@ -83,10 +84,11 @@ def to_input(squares: torch.Tensor) -> torch.Tensor:
 def fit_labels(label_map: Grey, side: int) -> Grey:
     """Fit a label map, (H, W) uint8, into (side, side); padding is IGNORE.
 
-    Each pixel is given the value that has the largest share of it, by the weights with which fit()
+    A pixel is given the class that has the largest share of it, by the weights with which fit()
     brings the slice there: where a centre lies on the border of two pixels, as it does in each
-    second slice's half or quarter, the nearest neighbour would move all masks half a pixel off.
-    A class that would lose its last pixel keeps the one in which its share is largest.
+    slice that is halved or quartered, the nearest neighbour would move all masks half a pixel off.
+    A class that loses a tenth of its area by that, as thin lines do, which have most of a pixel
+    nowhere, takes the pixels in which its share is largest; the smallest class first.
     """
     where = place(label_map.shape[0], label_map.shape[1], side)
     square = np.full((side, side), IGNORE, dtype=np.uint8)
@@ -94,20 +96,46 @@ def fit_labels(label_map: Grey, side: int) -> Grey:
     if within.shape == label_map.shape:
         within[:] = label_map
         return square
+    shares: dict[int, npt.NDArray[np.float32]] = {}
     largest = np.zeros(within.shape, dtype=np.float32)
-    places: dict[int, int] = {}  # of each class, where its share is largest
-    for value in np.unique(label_map):  # one at a time: all of them would not fit into memory
+    for value in np.unique(label_map):  # at their own size all at once would not fit into memory
         plane = torch.from_numpy((label_map == value).astype(np.float32))
         share = F.interpolate(
             plane[None, None], (where.rows, where.columns), mode="bilinear", antialias=True
         )[0, 0].numpy()
-        places[int(value)] = int(share.argmax())
         within[share > largest] = value
         np.maximum(largest, share, out=largest)
-    for value, at in places.items():
-        if value not in (0, IGNORE) and not (within == value).any():
-            within.flat[at] = value
+        if value not in (0, IGNORE):
+            shares[int(value)] = share
+    _keep_areas(within, shares)
     return square
+
+
+def _keep_areas(within: Grey, shares: Mapping[int, npt.NDArray[np.float32]]) -> None:
+    """Give classes of (h, w) labels that lost much the pixels that their (h, w) shares add up to.
+
+    What a smaller class has is left to it, and to each class its last pixel.
+    """
+    areas = {value: max(1, round(float(share.sum()))) for value, share in shares.items()}
+    counts = np.bincount(within.ravel(), minlength=256)
+    settled = within == IGNORE
+    # Of equal shares whichever: the first would move masks to the upper left.
+    chance = np.random.default_rng(0).permutation(within.size)
+    for value in sorted(areas, key=lambda value: (areas[value], value)):
+        lacking = areas[value] - counts[value]
+        if counts[value] < _KEPT * areas[value]:
+            share = np.where(settled | (within == value), 0, shares[value]).ravel()
+            for at in np.lexsort((chance, -share.round(4))):
+                if lacking <= 0 or share[at] <= 0:
+                    break
+                owner = within.flat[at]
+                if owner and counts[owner] == 1:
+                    continue
+                counts[owner] -= 1
+                counts[value] += 1
+                within.flat[at] = value
+                lacking -= 1
+        settled |= within == value
 
 
 def restore(planes: torch.Tensor, where: Placement) -> torch.Tensor:

@@ -70,14 +70,15 @@ def test_labels_stay_where_they_lie_on_the_slice_and_keep_their_size(ratio):
         sizes.append(fitted.sum() * (big / 64) ** 2 / disc.sum())
     # The nearest neighbour is half a pixel off for even ratios.
     assert np.abs(np.mean(shifts, axis=0)).max() < 0.1
-    assert 0.9 < np.mean(sizes) < 1.05
+    assert 0.95 < np.mean(sizes) < 1.02
 
 
 def test_labels_shrink_with_the_slice():
     """What the network sees of a mask drawn as a picture, and its label, are the same shape."""
     for disc in discs(128, 20, seed=1):
         seen, fitted = fit(disc * 255, 64)[0], fit_labels(disc, 64)
-        assert (fitted[seen > 128] == 1).all() and (fitted[seen < 127] == 0).all()
+        # What has less than half of a pixel may be given to it to keep the disc's size.
+        assert (fitted[seen > 128] == 1).all() and (fitted[seen < 100] == 0).all()
 
 
 def test_a_class_keeps_its_last_pixel_and_pixels_without_a_label_are_no_class():
@@ -90,6 +91,27 @@ def test_a_class_keeps_its_last_pixel_and_pixels_without_a_label_are_no_class():
     assert (fitted == 2).sum() == 1 and fitted[25, 5] == 2
     assert (fitted[:, 30:] == IGNORE).all() and (fitted[:, :30] != IGNORE).all()
     assert np.array_equal(fit_labels(label_map, 128), label_map)
+
+
+@pytest.mark.parametrize("width", [1.5, 2])
+def test_a_thin_ring_keeps_its_area_all_around(width):
+    rows, columns = np.mgrid[:256, :256] - 128.5
+    ring = (np.abs(np.hypot(rows, columns) - 90) < width / 2).astype(np.uint8)
+    fitted = fit_labels(ring, 64) == 1
+    assert fitted.sum() == pytest.approx(ring.sum() / 16, abs=1)
+    y, x = np.nonzero(fitted)
+    octants = np.floor(np.arctan2(y - 32, x - 32) / np.pi * 4).astype(int)
+    assert all((octants == octant).sum() > fitted.sum() / 20 for octant in range(-4, 4))
+
+
+def test_classes_in_one_pixel_each_keep_one():
+    side_by_side = np.zeros((128, 128), np.uint8)
+    side_by_side[100, 100], side_by_side[101, 101] = 1, 2
+    within = np.zeros((128, 128), np.uint8)
+    within[100:104, 100:104] = 1
+    within[101, 101] = within[102, 102] = 2
+    for label_map in (side_by_side, within):
+        assert np.unique(fit_labels(label_map, 32)).tolist() == [0, 1, 2]
 
 
 def test_thumbnails_are_one_row_a_slice_whatever_their_sizes():
