@@ -9,8 +9,9 @@ from .brush import MaskError
 
 # A label config is a page of text; what is larger is an attack or a mistake.
 _MAX_CONFIG_CHARACTERS = 1_000_000
-# What Label Studio's editor reads as a path into a task's data, or as a text made of several.
-_BEYOND_A_KEY = frozenset(".[]{}$/")
+# What makes a path into a task's data, or a text made of several. A dot alone may be of the key:
+# a CSV file's column `image.url`.
+_BEYOND_A_KEY = frozenset("[]{}$/")
 _MOST_LABELS = 254  # a label map has a byte a pixel
 
 
@@ -41,7 +42,7 @@ class BrushConfig:
 
         Their labels are joined in the config's order; a label of two of them is one class. Raises
         MaskError if the XML is broken, or has no BrushLabels over an Image, or if that is not
-        under a key of a task's data but on a path within it (`$images[0]`, `$meta.image`).
+        under a key of a task's data but surely on a path within it (`$images[0]`).
         """
         # Entities and doctypes have no business here; expat would expand them. Nowhere: what looks
         # like a comment may stand within an instruction, and be none.

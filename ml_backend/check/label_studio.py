@@ -99,6 +99,9 @@ def token(deployment: Deployment) -> Outcome:
         )
     try:
         user = deployment.label_studio.token_user()
+    except LabelStudioDown as error:  # perhaps it answers, and renews no bearer: in its words
+        found, _, remedy = str(error).partition(": ")
+        return unknown(found, remedy)
     except LabelStudioError as error:
         if error.status not in (401, 403):
             raise

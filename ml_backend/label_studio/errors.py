@@ -12,4 +12,4 @@ class LabelStudioError(RuntimeError):
 
 
 class LabelStudioDown(LabelStudioError):
-    """Label Studio does not answer at all: no task is to blame."""
+    """Label Studio does not answer, or renews no bearer: no task is to blame."""

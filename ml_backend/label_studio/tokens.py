@@ -11,7 +11,7 @@ from collections.abc import Generator
 import httpx
 
 from .answers import check, is_busy, json_of, not_label_studio
-from .errors import LabelStudioError
+from .errors import LabelStudioDown, LabelStudioError
 
 _REFRESH = "/api/token/refresh/"
 
@@ -20,7 +20,8 @@ class TokenAuth(httpx.Auth):
     """Adds the Authorization header; renews a personal access token's bearer when it expires.
 
     A renewal that finds Label Studio busy is the call's answer: the call itself was not carried
-    out. One that is refused, or answered by something else, raises LabelStudioError.
+    out. One that is refused raises LabelStudioError; one that fails otherwise raises
+    LabelStudioDown, without a status: a caller would take that for what became of its own call.
     """
 
     # Not requires_response_body, which would take all of an image into memory, however large.
@@ -60,11 +61,14 @@ class TokenAuth(httpx.Auth):
                 "one under Account & Settings > Personal Access Token and set LABEL_STUDIO_API_KEY",
                 renewed.status_code,
             )
-        check(self._url, "POST", _REFRESH, renewed)
-        told = json_of(self._url, _REFRESH, renewed)
-        bearer = told.get("access") if isinstance(told, dict) else None
-        if not isinstance(bearer, str) or not _fits_header(bearer):
-            raise not_label_studio(self._url, _REFRESH)
+        try:
+            check(self._url, "POST", _REFRESH, renewed)
+            told = json_of(self._url, _REFRESH, renewed)
+            bearer = told.get("access") if isinstance(told, dict) else None
+            if not isinstance(bearer, str) or not _fits_header(bearer):
+                raise not_label_studio(self._url, _REFRESH)
+        except LabelStudioError as error:
+            raise LabelStudioDown(str(error)) from None
         return bearer
 
 

@@ -20,6 +20,9 @@ def clean_predictions(context: Context, at_most: int) -> int:
     held = filter(is_version, server.prediction_counts(context.project_id))
     older = sorted((v for v in held if number_of(v) < number_of(current)), key=number_of)
     older = older[: max(0, len(older) - context.settings.keep_predictions)]
+    # Newest first: of most others only labelled slices' predictions are left. They stay for good,
+    # and to find that nothing can be removed takes several calls a version, each time.
+    older.reverse()
     unlabelled: set[int] | None = None
     removed = 0
     for version in older:

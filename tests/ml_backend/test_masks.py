@@ -291,6 +291,15 @@ def test_the_brush_config_of_the_demo_is_read():
     assert BrushConfig.parse(config) == CONFIG
 
 
+@pytest.mark.parametrize("key", ["image", "image.url", "image-url", "image url"])
+def test_an_image_may_be_under_a_key_with_a_dot(key):
+    config = (
+        f"<View><Image name='i' value='${key}'/>"
+        "<BrushLabels name='m' toName='i'><Label value='A'/></BrushLabels></View>"
+    )
+    assert BrushConfig.parse(config).image_key == key
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
@@ -305,7 +314,7 @@ def test_the_brush_config_of_the_demo_is_read():
                 "<BrushLabels name='m' toName='i'><Label value='A'/></BrushLabels></View>",
                 "no plain key of a task's data.*value='\\$image'",
             )
-            for value in ("$images[0]", "$meta.image", "$", "$host/$name", "${image}")
+            for value in ("$images[0]", "$meta.images[0]", "$", "$host/$name", "${image}")
         ),
     ],
 )

@@ -2,15 +2,31 @@
 
 import time
 
+import numpy as np
 import pytest
 
-from ml_backend.label_studio import LabelStudio, LabelStudioDown, LabelStudioError
+from ml_backend.check import State
+from ml_backend.check.deployment import Deployment
+from ml_backend.check.label_studio import token
+from ml_backend.gathering import read_images
+from ml_backend.label_studio import LabelStudio, LabelStudioDown, LabelStudioError, Task
+from ml_backend.masks import BrushConfig
+from ml_backend.settings import Settings
+from tests.ml_backend.projects import png
 
 PERSONAL = "aaa.bbb.ccc"
 REFRESH = ("POST", "/api/token/refresh/")
 RENEWED = (200, {"access": "d.e.f"})
 EXPIRED = (401, {"detail": "Token is invalid or expired"})
 BUSY = [(502, {}), (503, {}), (429, {}), (500, {"detail": "database is locked"})]
+FAILED = [
+    (500, b"<h1>Server Error (500)</h1>"),
+    (404, {"detail": "Not found."}),
+    (400, {}),
+    (301, {}, ("Location", "https://elsewhere.example/")),
+    (200, b"<html>Sign in</html>"),
+    (200, {"access": None}),
+]
 
 
 @pytest.fixture
@@ -66,6 +82,37 @@ def test_a_renewal_that_is_redirected_or_not_there_is_told(server, personal):
     server.answers[:] = [(404, {})]
     with pytest.raises(LabelStudioError, match="HTTP 404"):
         personal.version()
+
+
+@pytest.mark.parametrize("failed", FAILED)
+def test_a_renewal_that_fails_is_no_answer_about_what_was_asked(server, personal, failed):
+    server.answers[:] = [RENEWED, (200, {}), EXPIRED, failed]
+    personal.version()
+    with pytest.raises(LabelStudioDown, match="token/refresh/") as caught:
+        personal.project(7)
+    assert caught.value.status is None and not server.answers
+
+
+def test_a_check_says_that_it_is_the_renewal_that_fails(server, tmp_path):
+    server.answers[:] = [FAILED[0]]
+    settings = Settings(
+        label_studio_url=server.url, label_studio_api_key=PERSONAL, data_dir=tmp_path
+    )
+    outcome = token(Deployment(settings))
+    assert outcome.state is State.UNKNOWN and "token/refresh/ with HTTP 500" in outcome.found
+
+
+@pytest.mark.parametrize("failed", FAILED)
+def test_no_slice_is_left_out_for_a_renewal_that_fails(server, personal, failed):
+    tasks = [Task(id, {"image": f"/data/upload/1/{id}.png"}, False, 0, 0) for id in (1, 2)]
+    config, problems = BrushConfig("mask", "image", "image", ("A",)), []
+    read = read_images(personal, tasks[:1], config, problems)
+    server.answers[:] = [RENEWED, (200, png(np.zeros((8, 8), np.uint8)))]
+    assert [task.id for task, _ in read] == [1]
+    server.answers[:] = [EXPIRED, failed]
+    with pytest.raises(LabelStudioDown, match="token/refresh/"):
+        list(read_images(personal, tasks[1:], config, problems))
+    assert problems == []
 
 
 @pytest.mark.parametrize("busy", BUSY)
