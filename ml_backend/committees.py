@@ -28,6 +28,25 @@ def training_settings(settings: Settings) -> TrainingSettings:
     Steps that it sets are taken as they are; the preset's grow with the labels. Raises
     SettingsError for what cannot be trained, and for a network that cannot be built, here.
     """
+    try:
+        shape = preset(settings.device)
+    except ValueError as error:  # there is no such device
+        raise SettingsError(f"{variable_of('device')}: {error}") from None
+    return _chosen(settings, shape)
+
+
+def refuse_untrainable(settings: Settings) -> None:
+    """Raise SettingsError for what can be trained with neither a CPU's preset nor a GPU's."""
+    try:
+        _chosen(settings, preset("cpu"))
+    except SettingsError as error:
+        try:
+            _chosen(settings, TrainingSettings(device="cpu"))
+        except SettingsError:
+            raise error from None
+
+
+def _chosen(settings: Settings, shape: TrainingSettings) -> TrainingSettings:
     chosen: dict[str, Any] = {
         name: getattr(settings, name) for name in TRAINING_SETTINGS if getattr(settings, name)
     }
@@ -39,7 +58,7 @@ def training_settings(settings: Settings) -> TrainingSettings:
     chosen.update(STRATEGIES[settings.strategy].training)
     chosen |= {"members": settings.members, "seed": settings.seed}
     try:
-        found = replace(preset(settings.device), **chosen)
+        found = replace(shape, **chosen)
         _try_network(found)
     except ValueError as error:
         raise SettingsError(f"the committee's settings cannot be trained with: {error}") from None
@@ -55,10 +74,20 @@ def _try_network(chosen: TrainingSettings) -> None:
                 "batch_size be at least 2, or side_px larger"
             )
         return
+    # Others have conditions of their own, such as colour. What they draw here must change nothing.
+    with torch.random.fork_rng(devices=()):
+        try:
+            _build(chosen, 1)
+        except ValueError as error:
+            try:
+                _build(chosen, 3)
+            except ValueError:
+                raise error from None
+
+
+def _build(chosen: TrainingSettings, in_channels: int) -> None:
     try:
-        # Others have conditions of their own. What they draw here must change nothing elsewhere.
-        with torch.random.fork_rng(devices=()):
-            build_network(chosen.network, 1, 2, chosen.width, chosen.scales, chosen.dropout)
+        build_network(chosen.network, in_channels, 2, chosen.width, chosen.scales, chosen.dropout)
     except ValueError:
         raise
     except Exception as error:  # whatever code of the user's own raises
@@ -105,7 +134,7 @@ def load(
     if is_own_network(network) and network != own_network:
         raise StoreError(
             f"version {version} was trained with a network of your own: set QUORUM_NETWORK to its "
-            "name on this machine too, or roll back to another version"
+            "name on this machine too, start training with another, or roll back to another version"
         )
     known = TrainingSettings.__dataclass_fields__
     try:

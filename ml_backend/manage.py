@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,16 +145,29 @@ def _set(settings: Settings, arguments: argparse.Namespace) -> str:
             values[name] = parse_setting(name, text)
         elif name in PROJECT_SETTINGS:
             values.pop(name, None)
-    chosen = settings.of_project(values)  # refuses what is out of bounds before anything is kept
-    trained = ("strategy", *TRAINING_SETTINGS)
-    changed = any(values.get(name) != before.get(name) for name in trained)
-    if changed and not is_own_network(chosen.network):
-        from .committees import training_settings
+    try:
+        chosen = settings.of_project(values)  # refuses what is out of bounds before it is kept
+        trained = ("strategy", *TRAINING_SETTINGS)
+        changed = any(values.get(name) != before.get(name) for name in trained)
+        if changed and not is_own_network(chosen.network):
+            from .committees import refuse_untrainable
 
-        # By the smaller preset: what a GPU's cannot do besides, the round says that meets it.
-        training_settings(replace(chosen, device="cpu"))
+            # What the device of a round cannot do besides, the round says.
+            refuse_untrainable(chosen)
+    except SettingsError:
+        if not _mends(settings, before, values):
+            raise
     store.keep_overrides(values)
     return "\n".join(f"{name}={value}" for name, value in sorted(values.items())) or "nothing set"
+
+
+def _mends(settings: Settings, before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether overrides that an earlier release took are only taken away: one at a time will do."""
+    try:
+        settings.of_project(before)
+    except SettingsError:
+        return len(values) < len(before) and all(before.get(n) == v for n, v in values.items())
+    return False
 
 
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], str]] = {

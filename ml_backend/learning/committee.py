@@ -225,13 +225,13 @@ def _side_by_side(
 
     told: set[Future[nn.Module]] = set()
 
-    def tell(ended: set[Future[nn.Module]]) -> None:
+    def tell(ended: set[Future[nn.Module]], reached: int) -> None:
         for index, future in zip(indices, training, strict=True):
             if on_trained and future in ended - told and not future.exception():
                 told.add(future)
                 on_trained(index, future.result())
         if on_progress:
-            on_progress(sum(done.values()), total)
+            on_progress(reached, total)
 
     at_once = min(len(done), torch.get_num_threads()) if device.type == "cpu" else 1
     # Threads that begin later take over the number of threads set here.
@@ -241,9 +241,12 @@ def _side_by_side(
             ended: set[Future[nn.Module]] = set()
             others = set(training)
             while others and not any(future.exception() for future in ended):
+                # Counted before: a member whose steps are reported has been handed over.
+                reached = sum(done.values())
                 ended, others = wait(training, _PROGRESS_S, return_when=FIRST_EXCEPTION)
                 # Told by the caller's own thread: what it tells may belong to that thread.
-                tell(ended)
+                tell(ended, reached)
+            tell(ended, sum(done.values()))
             for future in ended:
                 future.result()  # raises what a member raised
             return [future.result() for future in training]

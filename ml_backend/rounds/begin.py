@@ -243,7 +243,8 @@ def _version_of(store: Store, made_of: Sequence[Any]) -> tuple[str, str]:
 
 
 def _can_be_gone_on_with(store: Store, version: str) -> bool:
-    if version != store.current() and store.noted(version, "round"):
+    ended = store.noted(version, "round") and not store.work(version).names()
+    if version != store.current() and ended:
         return False
     return _can_be_read(store, version)
 

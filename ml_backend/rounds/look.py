@@ -18,6 +18,7 @@ from .extend import extend, repair
 
 _CHANGING_HANDS = 5
 _PACE_S = 3600.0  # of the labels that tell how fast annotators are
+_LEAST_S = 60.0  # that they are taken to have needed
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
         except (LabelStudioError, SettingsError, StoreError, TooLittleMemory) as error:
             # The order is not up to date; that must not keep labels from being learnt from. A store
             # that does not answer or a network that is not set here calls for no round by itself:
-            # it would find nothing to do.
+            # where nothing else has changed, it would find nothing to do.
             trouble = str(error)
     if busy:
         due = running is not None and found.due(running, context.settings)
@@ -137,11 +138,13 @@ def pace(found: Survey, seen: Seen, now: datetime) -> float:
     if not recent:
         return 0.0
     first = min(recent.values())
+    # The times are Label Studio's, whose clock may be ahead.
+    now = max(now, *recent.values())
     later = {i for i, at in recent.items() if at > first}
     # As if all others were known already.
     before = {i: v for i, v in labels.items() if i not in later}
     before |= {i: seen[i] for i in later if i in seen}
-    return found.fresh(before) / max(1.0, (now - first).total_seconds())
+    return found.fresh(before) / max(_LEAST_S, (now - first).total_seconds())
 
 
 def _age_s(text: str | None) -> float:

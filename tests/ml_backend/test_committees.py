@@ -71,6 +71,19 @@ def test_trying_a_network_draws_nothing_from_what_is_random_elsewhere(monkeypatc
     assert torch.equal(torch.rand(1), wanted)
 
 
+def test_a_network_of_one_s_own_may_take_colour_alone(monkeypatch):
+    def of_colour(in_channels, *shape):
+        if in_channels != 3:
+            raise ValueError("in_channels must be 3")
+        return build(in_channels, *shape)
+
+    own = types.ModuleType("own_module")
+    own.OfColour = of_colour
+    monkeypatch.setitem(sys.modules, "own_module", own)
+    settings = Settings(device="cpu", network="own_module:OfColour")
+    assert training_settings(settings).network == "own_module:OfColour"
+
+
 def build(in_channels, classes, width, scales):
     from ml_backend.learning.baselines import UNet
 

@@ -81,7 +81,7 @@ def test_a_project_s_own_settings_are_kept_checked_and_unset(store, capsys):
         ("side_px=100", "QUORUM_SIDE_PX must be 0, or a multiple of 16"),
         ("network=resnet", "QUORUM_NETWORK must be fcn, unet"),
         ("network=monai:UNETTT", "UNETTT"),
-        ("scales=9", "multiple of 256 for 9 scales"),
+        ("scales=12", "multiple of 2048 for 12 scales"),
         ("batch_size=-1", "QUORUM_TRAIN_BATCH must be 0 or more"),
         ("strategy=random-foreground", "QUORUM_STRATEGY must be one of"),
     ],
@@ -100,6 +100,17 @@ def test_settings_that_train_are_kept_also_those_of_a_gpu_set_on_a_host_without_
     monkeypatch.setenv("QUORUM_DEVICE", "cuda")
     assert main(["4", "set", "side_px=128", "scales=6", "strategy=mc-dropout"]) == 0
     assert store.overrides() == {"side_px": 128, "scales": 6, "strategy": "mc-dropout"}
+    # A CPU's preset has too small a square for so many scales, a GPU's has not.
+    assert main(["4", "set", "side_px=", "scales=9"]) == 0
+
+
+def test_settings_that_an_earlier_release_took_can_be_taken_away_one_by_one(store):
+    store.keep_overrides({"strategy": "random-foreground", "side_px": 100})
+    assert main(["4", "set", "k=4"]) == main(["4", "set", "side_px=100"]) == 1
+    assert main(["4", "set", "strategy="]) == 0
+    assert store.overrides() == {"side_px": 100}
+    assert main(["4", "set", "side_px="]) == 0
+    assert store.overrides() == {}
 
 
 def test_the_rest_is_asked_for_as_the_project_has_it_and_stopped(jobs, store, capsys):

@@ -237,6 +237,19 @@ def test_a_round_ends_though_all_open_tasks_are_deleted_while_it_pushes(
     assert outcome["did"] == "trained"
 
 
+def test_a_round_that_dies_before_the_switch_is_gone_on_with(settings, project, store, monkeypatch):
+    run_round(settings, project, 1)
+    evaluated(project)
+    project.annotate([0, 1, 2])
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "point_to", died)
+        with pytest.raises(KeyboardInterrupt):
+            run_round(settings, project, 1)
+    versions = store.versions()
+    assert run_round(settings, project, 1)["version"] == versions[-1]
+    assert store.versions() == versions
+
+
 def died(*_, **__):
     raise KeyboardInterrupt
 
