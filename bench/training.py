@@ -2,12 +2,11 @@
 
 The plain way is what a tutorial does: one member after another, float32, torch's own number of
 threads, slices decoded and fitted by a DataLoader each time they are drawn. It trains the same
-network on the same bootstrap resamples with the same loss, augmentation, optimizer and number of
-steps, and is scored on the same held-out slices: what differs is how the work is done. A tutorial
-also leaves the learning rate where Adam has it; how many times the steps that takes to the same
-score is what the schedule saves. The floor are the members' passes alone. Each training is a
-process of its own, and the ways take turns. The slices are the demo's: the atlas' brain and its
-tissue maps.
+network on the same slices with the same loss, augmentation, optimizer and number of steps, and is
+scored on the same held-out slices: what differs is how the work is done. A tutorial also leaves the
+learning rate where Adam has it; how many times the steps that takes to the same score is what the
+schedule saves. The floor are the members' passes alone. Each training is a process of its own, and
+the ways take turns. The slices are the demo's: the atlas' brain and its tissue maps.
 """
 
 from __future__ import annotations

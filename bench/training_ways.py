@@ -126,7 +126,9 @@ def plain(
     members = []
     for member in range(settings.members):
         seed = 1000 * settings.seed + member
-        drawn = bootstrap(len(images), np.random.default_rng(seed))
+        resampled = settings.bootstrap_over == "slices"
+        chance = np.random.default_rng(seed)
+        drawn = list(bootstrap(len(images), chance)) if resampled else list(range(len(images)))
         data = Slices([images[i] for i in drawn], [maps[i] for i in drawn], settings.side_px)
         weight = class_weights_of(maps, drawn, settings)
         members.append(_plain_member(data, weight, settings, seed, scheduled))
@@ -134,9 +136,9 @@ def plain(
 
 
 def class_weights_of(
-    maps: Sequence[Grey], drawn: npt.NDArray[np.int64], settings: TrainingSettings
+    maps: Sequence[Grey], drawn: Sequence[int], settings: TrainingSettings
 ) -> torch.Tensor:
-    """The classes' weights in a resample."""
+    """The classes' weights in the slices that a member learns from."""
     squares = np.stack([fit_labels(maps[i], settings.side_px) for i in drawn])
     return class_weights(squares, len(CLASS_NAMES) + 1)
 

@@ -138,9 +138,9 @@ class Settings:
         False, "QUORUM_SEMI_SUPERVISED", "learn also from what the committee agrees on, unlabelled"
     )
     bootstrap_over: str = _setting(
-        "slices",
+        "none",
         "QUORUM_BOOTSTRAP_OVER",
-        "what members resample: slices, patients or none (all learn from every label)",
+        "what members resample: none (all learn from every label), slices or patients",
     )
     device: str = _setting("auto", "QUORUM_DEVICE", "auto, cpu, cuda or cuda:N")
     seed: int = _setting(0, "QUORUM_SEED", "seed of resampling and initial weights")

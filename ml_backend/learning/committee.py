@@ -1,4 +1,4 @@
-"""The committee: members trained on bootstrap resamples, together or in processes of their own."""
+"""The committee: members trained on the same labels, together or in processes of their own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def train_committee(
     unlabelled: Sequence[Image] = (),
     encoder: Mapping[str, Tensor] | None = None,
 ) -> Committee:
-    """Train `settings.members` networks, each on a bootstrap resample of the slices.
+    """Train `settings.members` networks, each from other random weights on the slices.
 
     Slices are (H, W) or (H, W, 3) uint8 of any size each, label maps (H, W) uint8. `groups` names
     each slice's patient; `unlabelled` are slices that a semi-supervised stage or an encoder may

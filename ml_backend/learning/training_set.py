@@ -89,12 +89,12 @@ class TrainingSet:
         return len(self.class_names) + 1
 
     def resample(self, settings: TrainingSettings, seed: int) -> tuple[Squares, Squares]:
-        """Slices and label maps of the bootstrap resample that belongs to a member's seed.
+        """Slices and label maps that the member of a seed learns from.
 
         All of them, once each, where nothing is resampled: members then differ by their weights,
         batches and augmentation alone (Lakshminarayanan et al., NeurIPS 2017, section 2.4, whose
-        ensembles were the better for it). Raises ValueError if the settings ask for one over
-        patients and there are no groups.
+        ensembles were the better for it). Else its bootstrap resample, as in the seed paper. Raises
+        ValueError if the settings ask for one over patients and there are no groups.
         """
         if settings.bootstrap_over == "none":
             return self.squares, self.label_maps

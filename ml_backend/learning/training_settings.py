@@ -27,7 +27,9 @@ class TrainingSettings:
     augment: bool = True  # a round's few labels are soon known by heart without
     dropout: float = 0.0  # probability, before the last convolution
     passes: int = 0  # dropout passes of the first member when scoring; 0: no MC dropout
-    bootstrap_over: str = "slices"  # or "patients": whole ones are drawn; or "none"
+    bootstrap_over: str = (
+        "none"  # every member learns from all; or a resample of "slices", "patients"
+    )
     start: str = "scratch"  # or "encoder": from one trained on the unlabelled pool
     semi_supervised: bool = False  # a second stage with what the committee agrees on
     confidence: float = 0.9  # mean probability of a pixel from which its agreement counts
