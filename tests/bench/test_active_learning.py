@@ -169,7 +169,7 @@ def test_a_variant_changes_its_own_settings_alone(folder, tmp_path):
     rows = Rows(tmp_path).read()
     assert len(rows) == 1 + 3 * 2
     recipes = {r["strategy"]: r["recipe"]["bootstrap_over"] for r in rows}
-    assert recipes["random"] == "slices" and recipes[variant] == "patients"
+    assert recipes["random"] == "none" and recipes[variant] == "patients"
 
 
 def test_the_page_holds_tables_curves_and_the_command(run):

@@ -87,7 +87,11 @@ def test_the_gradient_in_parts_is_that_of_the_whole_batchs_loss():
         assert torch.allclose(found[at_once], found[5], rtol=1e-12, atol=1e-14)
 
 
-def test_a_member_learns_the_same_in_parts_and_only_the_step_that_failed_is_done_again(hold):
+def test_a_member_learns_the_same_in_parts_and_only_the_step_that_failed_is_done_again(
+    hold, monkeypatch
+):
+    # In half precision what is summed in another order differs more.
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     images, labels = squares(6)
     sizes = hold(100)
     whole = train_member(images, labels, 2, LIMITED, 3)

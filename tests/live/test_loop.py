@@ -17,7 +17,6 @@ from ml_backend.export import export_to
 from ml_backend.gathering import read_image
 from ml_backend.label_studio import SAMPLING, LabelStudio, LabelStudioError
 from ml_backend.masks import BrushConfig, to_regions
-from ml_backend.rounds import run_round
 from ml_backend.store import number_of
 from ml_backend.survey import survey
 
@@ -240,15 +239,6 @@ def test_start_training_in_label_studio_makes_a_round(
     )
     assert open_task.id in store.metadata(version)["training_tasks"]
     assert jobs.latest(running.project_id)["error"] is None
-
-
-def test_a_round_that_died_after_training_is_taken_up_again(running, store):
-    before = store.current()
-    store.point_to(store.versions()[-2])  # the switch is what it did not come to
-    outcome = run_round(running.settings, running.label_studio, running.project_id, force=True)
-    assert outcome["version"] == before  # the same labels: found in the store, not trained again
-    assert outcome["train_s"] == 0
-    assert store.current() == before and store.versions().count(before) == 1
 
 
 def test_the_progress_page_shows_the_versions(running, store):
