@@ -65,9 +65,14 @@ def in_groups(ids, size):
 def test_connecting_sets_everything_that_the_order_needs(running, store, api, eventually):
     first = eventually(store.current, "the first order")
     assert number_of(first) == 0
-    project = running.label_studio.project(running.project_id)
+
+    def followed():
+        project = running.label_studio.project(running.project_id)
+        return project if project["model_version"] == first else None
+
+    # The store's pointer moves first.
+    project = eventually(followed, "Label Studio following the first order")
     assert project["sampling"] == SAMPLING
-    assert project["model_version"] == first
     hooks = api.get("/api/webhooks/", params={"project": running.project_id}).json()
     assert [hook["headers"] for hook in hooks] == [
         {"X-Quorum-Secret": running.settings.webhook_secret}
