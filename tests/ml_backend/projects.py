@@ -9,6 +9,7 @@ from bench.active_learning.data import LabelledData, Slice
 from bench.active_learning.project import InMemoryProject
 from ml_backend.label_studio import LabelStudioError
 from ml_backend.learning.held_out import Side
+from ml_backend.settings import Settings
 
 SIDE = 16
 
@@ -47,6 +48,25 @@ def slices(count=16, held_out=4):
             )
         )
     return LabelledData("blobs", ("disc",), made)
+
+
+def quick_settings(folder, **changes):
+    """Settings with which a round on these projects takes a moment."""
+    quick = {
+        "data_dir": folder,
+        "device": "cpu",
+        "k": 3,
+        "K": 6,
+        "members": 2,
+        "width": 4,
+        "scales": 2,
+        "side_px": 16,
+        "steps": 3,
+        "batch_size": 2,
+        "evaluation_slices": 2,
+        "push_pause_s": 0,
+    }
+    return Settings(**{**quick, **changes})
 
 
 class Project(InMemoryProject):

@@ -28,9 +28,8 @@ from ml_backend.rest import RestError, annotate_rest, undo_rest
 from ml_backend.rest.chunks import Crew
 from ml_backend.rounds import Context, run_round
 from ml_backend.rounds.tabs import show_next
-from ml_backend.settings import Settings
 from ml_backend.store import Store
-from tests.ml_backend.projects import Project, sides, slices
+from tests.ml_backend.projects import Project, quick_settings, sides, slices
 
 PERSON, SERVICE = 7, 1
 
@@ -127,21 +126,7 @@ class Served(Project):
 
 
 def settings_in(folder):
-    return Settings(
-        data_dir=folder,
-        device="cpu",
-        k=3,
-        K=6,
-        members=2,
-        width=8,
-        scales=2,
-        side_px=16,
-        steps=50,
-        batch_size=4,
-        evaluation_slices=2,
-        push_pause_s=0,
-        drafts_ahead=4,
-    )
+    return quick_settings(folder, width=8, steps=50, batch_size=4, drafts_ahead=4)
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 import pytest
 
 from ml_backend.rounds import Context, begin, run_round
-from ml_backend.settings import Settings, SettingsError
+from ml_backend.settings import SettingsError
 from ml_backend.store import Store
-from tests.ml_backend.projects import Project, sides
+from tests.ml_backend.projects import Project, quick_settings, sides
 
 
 @pytest.fixture
 def settings(tmp_path):
-    small = {"members": 2, "width": 4, "scales": 2, "side_px": 16, "steps": 2, "batch_size": 2}
-    return Settings(data_dir=tmp_path, device="cpu", k=3, K=6, evaluation_slices=2, **small)
+    return quick_settings(tmp_path, steps=2)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from ml_backend.rounds.look import pace
 from ml_backend.settings import Settings
 from ml_backend.store import Store
 from ml_backend.survey import survey
-from tests.ml_backend.projects import Project, sides, slices
+from tests.ml_backend.projects import Project, quick_settings, sides, slices
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=timezone.utc)
 MINUTE, HOUR = 60.0, 3600.0
@@ -84,20 +84,7 @@ def test_labels_that_were_seen_tell_nothing_and_changed_ones_count(tmp_path):
 
 @pytest.mark.parametrize("hours", [0, 60])
 def test_a_round_begins_early_however_long_ago_the_last_one_was(tmp_path, hours):
-    settings = Settings(
-        data_dir=tmp_path,
-        device="cpu",
-        k=8,
-        K=20,
-        members=2,
-        width=4,
-        scales=2,
-        side_px=16,
-        steps=3,
-        batch_size=2,
-        evaluation_slices=2,
-        push_pause_s=0,
-    )
+    settings = quick_settings(tmp_path, k=8, K=20)
     project = Timed()
     store = Store(settings.store_root, 1)
     store.keep_sides(sides(project))

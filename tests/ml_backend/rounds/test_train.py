@@ -7,10 +7,9 @@ import torch
 
 from ml_backend.rounds import Context, begin, run_step
 from ml_backend.rounds.graph import Step
-from ml_backend.settings import Settings
 from ml_backend.store import Store
 from tests.learning.shapes import one_thread  # noqa: F401
-from tests.ml_backend.projects import Project, sides
+from tests.ml_backend.projects import Project, quick_settings, sides
 
 STEPS = 60  # long enough, mostly, that the members are not all ready at once
 
@@ -21,20 +20,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(
-        data_dir=tmp_path,
-        device="cpu",
-        k=3,
-        K=6,
-        members=3,
-        width=4,
-        scales=2,
-        side_px=16,
-        steps=STEPS,
-        batch_size=2,
-        evaluation_slices=2,
-        semi_supervised=True,
-    )
+    return quick_settings(tmp_path, members=3, steps=STEPS, semi_supervised=True)
 
 
 class Training:
