@@ -31,7 +31,6 @@ from ml_backend.learning.training import (
     one_thread,
     torch_device,
 )
-from ml_backend.learning.training_set import bootstrap
 from ml_backend.learning.training_settings import TrainingSettings
 
 Grey = npt.NDArray[np.uint8]
@@ -123,24 +122,14 @@ def plain(
 ) -> Committee:
     """The plain way, for `times` as many steps."""
     settings = replace(settings, steps=round(settings.steps * times))
-    members = []
-    for member in range(settings.members):
-        seed = 1000 * settings.seed + member
-        resampled = settings.bootstrap_over == "slices"
-        chance = np.random.default_rng(seed)
-        drawn = list(bootstrap(len(images), chance)) if resampled else list(range(len(images)))
-        data = Slices([images[i] for i in drawn], [maps[i] for i in drawn], settings.side_px)
-        weight = class_weights_of(maps, drawn, settings)
-        members.append(_plain_member(data, weight, settings, seed, scheduled))
+    data = Slices(images, maps, settings.side_px)
+    squares = np.stack([fit_labels(label_map, settings.side_px) for label_map in maps])
+    weight = class_weights(squares, len(CLASS_NAMES) + 1)
+    members = [
+        _plain_member(data, weight, settings, 1000 * settings.seed + member, scheduled)
+        for member in range(settings.members)
+    ]
     return Committee(members, CLASS_NAMES, settings)
-
-
-def class_weights_of(
-    maps: Sequence[Grey], drawn: Sequence[int], settings: TrainingSettings
-) -> torch.Tensor:
-    """The classes' weights in the slices that a member learns from."""
-    squares = np.stack([fit_labels(maps[i], settings.side_px) for i in drawn])
-    return class_weights(squares, len(CLASS_NAMES) + 1)
 
 
 def _plain_member(
