@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,11 +29,8 @@ def training_settings(settings: Settings) -> TrainingSettings:
     Steps that it sets are taken as they are; the preset's grow with the labels. Raises
     SettingsError for what cannot be trained, and for a network that cannot be built, here.
     """
-    try:
-        shape = preset(settings.device)
-    except ValueError as error:  # there is no such device
-        raise SettingsError(f"{variable_of('device')}: {error}") from None
-    return _chosen(settings, shape)
+    _usable(settings.device)
+    return _chosen(settings, preset(settings.device))
 
 
 def refuse_untrainable(settings: Settings) -> None:
@@ -44,6 +42,14 @@ def refuse_untrainable(settings: Settings) -> None:
             _chosen(settings, TrainingSettings(device="cpu"))
         except SettingsError:
             raise error from None
+
+
+def _usable(device: str) -> torch.device:
+    """The device of that name. Raises SettingsError if there is none."""
+    try:
+        return torch_device(device)
+    except ValueError as error:
+        raise SettingsError(f"{variable_of('device')}: {error}") from None
 
 
 def _chosen(settings: Settings, shape: TrainingSettings) -> TrainingSettings:
@@ -65,6 +71,7 @@ def _chosen(settings: Settings, shape: TrainingSettings) -> TrainingSettings:
     return found
 
 
+@lru_cache(maxsize=8)  # a round asks several times; what is refused is tried again
 def _try_network(chosen: TrainingSettings) -> None:
     """Raise ValueError for a network that cannot be built or trained."""
     if chosen.network in NETWORKS:
@@ -76,13 +83,14 @@ def _try_network(chosen: TrainingSettings) -> None:
         return
     # Others have conditions of their own, such as colour. What they draw here must change nothing.
     with torch.random.fork_rng(devices=()):
-        try:
-            _build(chosen, 1)
-        except ValueError as error:
+        refused = []
+        for in_channels in (1, 3):
             try:
-                _build(chosen, 3)
-            except ValueError:
-                raise error from None
+                _build(chosen, in_channels)
+                return
+            except ValueError as error:
+                refused.append(error)
+        raise refused[0]
 
 
 def _build(chosen: TrainingSettings, in_channels: int) -> None:
@@ -114,10 +122,7 @@ def load(
     config: its drafts would carry the wrong names. Raises SettingsError where there is no such
     device, TooLittleMemory where its memory is full.
     """
-    try:
-        where = torch_device(device)
-    except ValueError as error:
-        raise SettingsError(f"{variable_of('device')}: {error}") from None
+    where = _usable(device)
     metadata = store.metadata(version)
     trained, of_labels = metadata.get("training"), metadata.get("labels")
     if not isinstance(trained, dict) or not isinstance(of_labels, list):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from .settings_bounds import SettingsError, refuse_out_of_bounds
+from .settings_bounds import SettingsError, refuse_out_of_bounds, variable_in
 
 
 def _setting(default: Any, variable: str, why: str) -> Any:
@@ -333,4 +333,4 @@ def _converter(kind: Any) -> Callable[[str], Any]:
 
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
-    return next(str(f.metadata["variable"]) for f in fields(Settings) if f.name == name)
+    return variable_in(Settings, name)

@@ -27,11 +27,11 @@ def refuse_out_of_bounds(settings: Settings) -> None:
     def require(ok: bool, name: str, bound: str) -> None:
         if not ok:
             raise SettingsError(
-                f"{_variable(settings, name)} must be {bound}: it is {_shown(settings, name)}"
+                f"{variable_in(settings, name)} must be {bound}: it is {_shown(settings, name)}"
             )
 
     require(settings.k >= 1, "k", "at least 1")
-    require(settings.k <= settings.K, "K", f"at least {_variable(settings, 'k')} ({settings.k})")
+    require(settings.k <= settings.K, "K", f"at least {variable_in(settings, 'k')} ({settings.k})")
     require(2 <= settings.members <= 64, "members", "from 2 to 64")
     require(0 < settings.held_out_fraction < 1, "held_out_fraction", "between 0 and 1")
     require(settings.evaluation_slices >= 1, "evaluation_slices", "at least 1")
@@ -63,13 +63,13 @@ def refuse_out_of_bounds(settings: Settings) -> None:
     try:
         listed_hosts(settings.image_hosts)
     except ValueError as error:
-        raise SettingsError(f"{_variable(settings, 'image_hosts')}: {error}") from None
+        raise SettingsError(f"{variable_in(settings, 'image_hosts')}: {error}") from None
     from .callers import networks_in
 
     try:
         networks_in(settings.trusted_proxies)
     except ValueError as error:
-        raise SettingsError(f"{_variable(settings, 'trusted_proxies')}: {error}") from None
+        raise SettingsError(f"{variable_in(settings, 'trusted_proxies')}: {error}") from None
     require(settings.log_format in ("text", "json"), "log_format", "text or json")
     require(settings.labels_per_round >= 0, "labels_per_round", "0 or more")
     require(settings.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
@@ -95,7 +95,7 @@ def refuse_out_of_bounds(settings: Settings) -> None:
     require(
         bool(settings.basic_auth_user) == bool(settings.basic_auth_password),
         "basic_auth_user",
-        f"set together with {_variable(settings, 'basic_auth_password')}",
+        f"set together with {variable_in(settings, 'basic_auth_password')}",
     )
 
 
@@ -118,8 +118,8 @@ def _check_training(settings: Settings, require: Callable[[bool, str, str], None
     )
     if settings.start == "encoder" and network != "fcn":
         raise SettingsError(
-            f"{_variable(settings, 'start')} must be scratch with {_variable(settings, 'network')}="
-            f"{network}: only the fcn can start from an encoder"
+            f"{variable_in(settings, 'start')} must be scratch with "
+            f"{variable_in(settings, 'network')}={network}: only the fcn can start from an encoder"
         )
 
 
@@ -134,7 +134,8 @@ def _stride(settings: Settings) -> int:
     return int(2 ** ((settings.scales or _LEAST_SCALES) - 1))
 
 
-def _variable(settings: Settings, name: str) -> str:
+def variable_in(settings: Settings | type[Settings], name: str) -> str:
+    """The environment variable of a setting."""
     return next(str(f.metadata["variable"]) for f in fields(settings) if f.name == name)
 
 

@@ -119,12 +119,12 @@ def _keep_areas(within: Grey, shares: Mapping[int, npt.NDArray[np.float32]]) -> 
     areas = {value: max(1, round(float(share.sum()))) for value, share in shares.items()}
     counts = np.bincount(within.ravel(), minlength=256)
     settled = within == IGNORE
-    # Of equal shares whichever: the first would move masks to the upper left.
-    chance = np.random.default_rng(0).permutation(within.size)
     for value in sorted(areas, key=lambda value: (areas[value], value)):
         lacking = areas[value] - counts[value]
         if counts[value] < _KEPT * areas[value]:
             share = np.where(settled | (within == value), 0, shares[value]).ravel()
+            # Of equal shares whichever: the first would move masks to the upper left.
+            chance = np.random.default_rng(0).permutation(within.size)
             for at in np.lexsort((chance, -share.round(4))):
                 if lacking <= 0 or share[at] <= 0:
                     break

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .geometry import IGNORE, Image, fit, to_input, with_channels
 from .members import side_by_side
 from .memory import BatchSize
+from .sample import evenly
 from .training import TrainingSettings, torch_device
 from .training_set import Squares
 
@@ -32,7 +33,6 @@ def pseudo_labels(
     MOST_SLICES are looked at, evenly spread. Members are on the settings' device. Raises
     TooLittleMemory if a single slice does not fit into its memory.
     """
-    spread = np.linspace(0, len(images) - 1, min(len(images), MOST_SLICES)).round().astype(int)
     kept: list[Squares] = []
     maps: list[Squares] = []
     device = torch_device(settings.device)
@@ -50,7 +50,7 @@ def pseudo_labels(
             found = agreed(probabilities, settings.confidence, own.to(device)).cpu().numpy()
             return list(zip(squares, found, strict=True))
 
-        for square, label_map in fitting.each((images[index] for index in spread), label):
+        for square, label_map in fitting.each(evenly(images, MOST_SLICES), label):
             if (label_map != IGNORE).any():
                 kept.append(square)
                 maps.append(label_map)

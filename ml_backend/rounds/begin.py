@@ -8,24 +8,20 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..auto_annotations import figures_of, is_unseen
 from ..committees import recipe, training_settings
 from ..gathering import LabelledSet, Problem, fingerprint, gather
 from ..label_cache import LabelCache
 from ..label_studio import Task
+from ..learning.sample import evenly
 from ..learning.training_set import TrainingSet
 from ..readers import adjudicate, suspects, table, weights
-from ..store import DamagedError, Store, number_of
+from ..store import Store, number_of
 from ..survey import Survey, survey
 from .artefacts import from_arrays, from_labelled, from_value
 from .context import DECIDING, GATHERED, Context, RoundError, refuse_lost_store
-from .first_batch import choose_first_batch
+from .first_batch import MOST_LOOKED_AT, choose_first_batch
 from .graph import Plan, grouped, marked, sharded
-
-# Slices that self- and semi-supervision look at: more cost memory and bring little.
-_UNLABELLED = 2000
 
 TRAINING, EVALUATION, POOL, SELECTED = "training", "evaluation", "pool", "selected"
 
@@ -118,9 +114,7 @@ def _plan_training(
     tasks = found.open_tasks()
     out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
     free = [task.id for task in tasks if task.annotations == 0 and not out[task.id]]
-    # Evenly spread: the first ones would be those of few patients.
-    spread = np.linspace(0, len(free) - 1, min(len(free), _UNLABELLED)).round().astype(int)
-    unlabelled = [free[index] for index in spread]
+    unlabelled = evenly(free, MOST_LOOKED_AT)
     shards = sharded([task.id for task in tasks], settings.shard_slices)
     plan = Plan(
         version,
@@ -246,16 +240,7 @@ def _can_be_gone_on_with(store: Store, version: str) -> bool:
     ended = store.noted(version, "round") and not store.work(version).names()
     if version != store.current() and ended:
         return False
-    return _can_be_read(store, version)
-
-
-def _can_be_read(store: Store, version: str) -> bool:
-    try:
-        store.metadata(version)
-        store.states(version)
-    except DamagedError:
-        return False
-    return True
+    return store.is_whole(version)
 
 
 def _now() -> str:

@@ -12,14 +12,15 @@ from ..committees import training_settings
 from ..gathering import Grey, Problem, read_images, reduced
 from ..label_studio import Task
 from ..learning.geometry import thumbnails
+from ..learning.sample import evenly
 from ..learning.self_supervision import describe, train_encoder
 from ..learning.strategies import cold_start
 from ..masks import BrushConfig
 from .context import Context
 
 _THUMBNAIL_PX = 16
-# Slices that an encoder learns from: more cost memory and bring little.
-_LEARNT_FROM = 2000
+# Slices that self- and semi-supervision look at: more cost memory and bring little.
+MOST_LOOKED_AT = 2000
 
 Features = npt.NDArray[np.float32]
 
@@ -51,11 +52,9 @@ def _by_encoder(
 ) -> tuple[list[int], Features]:
     settings = training_settings(context.settings)
     context.progress("encode", 0, len(candidates))
-    # Evenly spread: the first ones would be those of few patients.
-    spread = np.linspace(0, len(candidates) - 1, min(len(candidates), _LEARNT_FROM))
-    learnt_from = {int(index) for index in spread.round()}
-    sample = [task for index, task in enumerate(candidates) if index in learnt_from]
-    others = [task for index, task in enumerate(candidates) if index not in learnt_from]
+    sample = evenly(candidates, MOST_LOOKED_AT)
+    learnt_from = {task.id for task in sample}
+    others = [task for task in candidates if task.id not in learnt_from]
     squares = dict(_reduced(context, sample, config, problems, settings.side_px))
     if not squares:
         return [], np.zeros((0, 1), np.float32)

@@ -65,6 +65,10 @@ class Store(Figures):
         """A version's metadata. Raises DamagedError if it is missing or damaged."""
         return self._versions.metadata(version)
 
+    def is_whole(self, version: str) -> bool:
+        """Whether metadata and weights are what was published. Raises StoreError."""
+        return self._versions.is_whole(version)
+
     def states(self, version: str) -> list[dict[str, Tensor]]:
         """A version's weights, one state a member; none for a version without a committee.
 

@@ -76,7 +76,7 @@ class Versions:
         that are no numbers are refused: what they would draft means nothing.
         """
         folder, replace = self._folder(version), self.has(version)
-        if replace and self._loads(version):
+        if replace and self.is_whole(version):
             return
         files = {}
         for name, content in _contents(states, metadata):
@@ -193,7 +193,8 @@ class Versions:
             raise _damaged(version, what)
         return content
 
-    def _loads(self, version: str) -> bool:
+    def is_whole(self, version: str) -> bool:
+        """Whether metadata and weights are what was published. Raises StoreError."""
         try:
             self.metadata(version)
             self.states(version)

@@ -74,7 +74,7 @@ def test_an_encoder_learns_from_some_and_describes_all(tmp_path, monkeypatch):
         return train(images, settings, steps=2)
 
     monkeypatch.setattr(first_batch, "train_encoder", seen)
-    monkeypatch.setattr(first_batch, "_LEARNT_FROM", 5)
+    monkeypatch.setattr(first_batch, "MOST_LOOKED_AT", 5)
     data = slices(13, 0)
     data.slices[4] = replace(data.slices[4], content=b"no picture")
     project, problems = Counted(data), []

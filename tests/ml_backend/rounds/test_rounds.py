@@ -21,28 +21,13 @@ from ml_backend.rounds import (
 )
 from ml_backend.rounds.cleaning import clean_predictions
 from ml_backend.rounds.rollback import roll_back
-from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError, number_of
-from tests.ml_backend.projects import Project, png, sides, slices
+from tests.ml_backend.projects import Project, png, quick_settings, sides, slices
 
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(
-        data_dir=tmp_path,
-        device="cpu",
-        k=3,
-        K=6,
-        members=2,
-        width=4,
-        scales=2,
-        side_px=16,
-        steps=3,
-        batch_size=2,
-        evaluation_slices=2,
-        shard_slices=5,
-        push_pause_s=0,
-    )
+    return quick_settings(tmp_path, shard_slices=5)
 
 
 @pytest.fixture
@@ -732,7 +717,7 @@ def test_slices_without_labels_are_no_larger_than_the_network_sees_them(settings
 def test_slices_without_labels_to_learn_from_are_of_all_patients(
     settings, project, store, monkeypatch
 ):
-    monkeypatch.setattr(sys.modules[begin.__module__], "_UNLABELLED", 3)
+    monkeypatch.setattr(sys.modules[begin.__module__], "MOST_LOOKED_AT", 3)
     project.annotate([project.data.pool[0]])
     version = begin(context(replace(settings, semi_supervised=True), project), force=True)
     free = [index + 1 for index in project.data.pool[1:]]
