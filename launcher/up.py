@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,57 +14,9 @@ from pathlib import Path
 
 from . import CLONE
 from .data_lock import DataLock
+from .kept_secrets import load_secrets
 from .processes import ServiceError, Supervisor, port_number, stop_on_signals
-from .services import new_secrets, remove_socket, start_backend, start_redis
-
-
-def load_secrets(data: Path) -> dict[str, str]:
-    """The credentials kept in a data folder; what lacks is made; the environment's come first.
-
-    Raises ServiceError if the file cannot be made or is damaged.
-    """
-    path = data / "secrets.json"
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        kept = _kept_secrets(path)
-        # A backup may hold some alone: those that its host had in its environment.
-        missing = {k: v for k, v in new_secrets().items() if k not in kept}
-        if missing:
-            _keep_secrets(path, {**kept, **missing}, new=not path.exists())
-            kept = _kept_secrets(path)
-    except OSError as error:
-        raise ServiceError(f"{path} cannot be used: {error.strerror}") from None
-    except (ValueError, AttributeError):
-        raise ServiceError(f"{path} is damaged: delete it, then connect projects again") from None
-    return {name: os.environ.get(name) or value for name, value in kept.items()}
-
-
-def _kept_secrets(path: Path) -> dict[str, str]:
-    try:
-        return {str(k): str(v) for k, v in json.loads(path.read_text()).items()}
-    except FileNotFoundError:
-        return {}
-
-
-def _keep_secrets(path: Path, secrets: Mapping[str, str], new: bool) -> None:
-    """Write them whole or not at all, for their owner alone; `new` ones of two commands once."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "w") as stream:
-            json.dump(secrets, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            if new:
-                os.link(name, path)
-        except FileExistsError:  # another command was first
-            return
-        except OSError:  # a file system without hard links
-            new = False
-        if not new:
-            os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+from .services import remove_socket, start_backend, start_redis
 
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:

@@ -14,8 +14,8 @@ from importer.keys import load_or_make_key, rotate
 from importer.vault import Vault, in_use, vault_of
 from launcher.backup.archive import contents, verify
 from launcher.data_lock import DataLock
+from launcher.kept_secrets import load_secrets
 from launcher.processes import ServiceError
-from launcher.up import load_secrets
 from ml_backend.learning.held_out import Side
 from ml_backend.store import Store
 
