@@ -22,6 +22,7 @@ from PIL import Image
 
 from .brush_reading import DamagedCode, read_alpha
 from .brush_writing import encoded
+from .errors import QuorumError
 
 BoolMask = npt.NDArray[np.bool_]
 
@@ -30,7 +31,7 @@ _GIGAPIXEL = 2**30  # of four values each: a code has 32 bits for their number
 _PNG = "data:image/png;base64,"
 
 
-class MaskError(ValueError):
+class MaskError(QuorumError, ValueError):
     """A region or a label config that cannot be used; the message says which and why."""
 
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from .connection import USUAL_URL, keep_connected, usual_url
-from .jobs import Jobs, JobsError
-from .label_studio import LabelStudio, LabelStudioError
-from .masks import BrushConfig, MaskError
-from .settings import Settings, SettingsError
-from .store import StoreError
+from .errors import QuorumError
+from .jobs import Jobs
+from .label_studio import LabelStudio
+from .masks import BrushConfig
+from .settings import Settings
 
 
 def connect_project(
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         backend_url = backend_url or usual_url(settings)
         label_studio = LabelStudio.of(settings)
         connect_project(settings, label_studio, arguments.project, backend_url)
-    except (SettingsError, LabelStudioError, MaskError, StoreError, JobsError) as error:
+    except QuorumError as error:
         print(f"quorum connect: {error}", file=sys.stderr)
         if "health check" in str(error) or getattr(error, "status", None) == 400:
             print(

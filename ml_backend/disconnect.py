@@ -16,13 +16,14 @@ from .connection import (
     keep_disconnected,
 )
 from .disk_cache import DiskCache
+from .errors import QuorumError
 from .jobs import Jobs
 from .jobs.forgetting import forget_if_reached
 from .label_studio import SAMPLING, LabelStudio, LabelStudioDown, LabelStudioError
 from .label_studio.attached import is_ours, same_address
 from .rest.tabs import REVIEW_TAB
 from .rounds.tabs import ADJUDICATE_TAB, NEXT_TAB
-from .settings import Settings, SettingsError
+from .settings import Settings
 from .store import Store, StoreError, is_version
 
 TABS = (NEXT_TAB, ADJUDICATE_TAB, REVIEW_TAB)
@@ -148,10 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         urls = addresses(settings, number, arguments.backend_url or "")
         done = disconnect_project(settings, server, number, urls, arguments.predictions, _tell)
         others = [] if done.gone else _others(server, number, urls)
-    except (SettingsError, StoreError) as error:
-        _tell(f"quorum disconnect: {error}")
-        return 1
-    except LabelStudioError as error:
+    except QuorumError as error:
         _tell(f"quorum disconnect: {error}")
         if isinstance(error, LabelStudioDown) and not arguments.only and _is_off(settings, number):
             _tell("No round begins by itself any more; call this again once Label Studio is back.")

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from .errors import QuorumError
+
 _MAX_PIXELS = 8192 * 8192
 _MAX_SCANS = 100  # of a JPEG; each goes over all its pixels. Usual encoders make ten
 # What brings a picture upright, by its EXIF orientation (CIPA DC-008, 4.6.5.1); 1 is upright.
@@ -39,7 +41,7 @@ _DAMAGED = (
 )
 
 
-class ImageError(ValueError):
+class ImageError(QuorumError, ValueError):
     """Bytes that are no usable image; the message says why and the remedy."""
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from .errors import QuorumError
 from .figures.quality import BASELINE, baseline, version_row
 from .jobs import Jobs, JobsError
 from .jobs.errors import DOWN
 from .jobs.state import LockedError
-from .label_studio import LabelStudio, LabelStudioError
-from .masks import MaskError
+from .label_studio import LabelStudio
 from .settings import (
     PROJECT_SETTINGS,
     TRAINING_SETTINGS,
@@ -25,7 +25,7 @@ from .settings import (
     is_own_network,
     parse_setting,
 )
-from .store import Store, StoreError
+from .store import Store
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"run ./quorum connect {arguments.project} first"
             )
         answer = _COMMANDS[arguments.command](settings, arguments)
-    except (JobsError, LabelStudioError, MaskError, SettingsError, StoreError) as error:
+    except QuorumError as error:
         print(f"quorum project: {error}", file=sys.stderr)
         return 1
     print(answer)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from .errors import QuorumError
 from .urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _LEAST_SCALES = 5  # of the presets'
 _SECRETS = frozenset({"label_studio_api_key", "basic_auth_password", "webhook_secret"})
 
 
-class SettingsError(ValueError):
+class SettingsError(QuorumError, ValueError):
     """A setting is missing or out of its bounds; the message names it and the remedy."""
 
 

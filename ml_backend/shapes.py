@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .errors import QuorumError
+
 BoolMask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -22,7 +24,7 @@ _CROSSINGS = 2**20  # worked on at once: some 50 MB
 _FURTHEST = 300.0  # percent; what lies further out was not drawn in the editor
 
 
-class ShapeError(ValueError):
+class ShapeError(QuorumError, ValueError):
     """A shape that cannot be drawn; the message says why, and continues "the shape …"."""
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..label_studio import LabelStudio, LabelStudioError
-from ..masks import MaskError
-from ..settings import Settings, SettingsError
-from ..store import StoreError
+from ..errors import QuorumError
+from ..label_studio import LabelStudio
+from ..settings import Settings
 from .dataset import Choice
 from .exporting import export_to
-from .formats import FORMATS, ExportError
+from .formats import FORMATS
 from .task_data import KNOWN
 
 _SHOWN = 20  # problems on the screen; the manifest has them all
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 choice,
                 {name: value for name, value in given.items() if value},
             )
-    except (ExportError, LabelStudioError, MaskError, SettingsError, StoreError) as error:
+    except QuorumError as error:
         print(f"quorum export: {error}", file=sys.stderr)
         return 1
     except OSError as error:

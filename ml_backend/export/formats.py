@@ -12,13 +12,14 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import QuorumError
 from ..masks import BrushConfig
 
 Grey = npt.NDArray[np.uint8]
 Split = Literal["training", "evaluation"]
 
 
-class ExportError(RuntimeError):
+class ExportError(QuorumError, RuntimeError):
     """An export that cannot be made; the message names the reason and the remedy."""
 
 

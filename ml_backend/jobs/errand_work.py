@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from ..label_studio import LabelStudio, LabelStudioError
-from ..masks import MaskError
-from ..settings import Settings, SettingsError
+from ..errors import QuorumError
+from ..label_studio import LabelStudio
+from ..settings import Settings
 from ..store import Store, StoreError
 from .errands import EXPORT, REST, ROLLBACK
-from .errors import JobsError, RoundFailed
+from .errors import RoundFailed
 from .queue import Jobs
 from .state import LockedError
 
@@ -161,8 +161,6 @@ class _Errand:
 @contextmanager
 def _errand(project_id: int, slot: str) -> Iterator[_Errand]:
     """Around an errand: its context, an error in words, and the slot freed at its end."""
-    from ..learning.memory import TooLittleMemory
-    from ..rest import RestError
     from ..rounds.context import Context
 
     jobs = Jobs.connect(Settings.from_environment())
@@ -173,10 +171,7 @@ def _errand(project_id: int, slot: str) -> Iterator[_Errand]:
         try:
             errand.context = Context.of(jobs.settings, server, project_id)
             yield errand
-        except (
-            *(LabelStudioError, MaskError, RestError, SettingsError, StoreError, JobsError),
-            TooLittleMemory,
-        ) as error:
+        except QuorumError as error:
             errand.fail(str(error))
     if errand.more:
         jobs.errands.came_on(project_id, slot)  # to step aside is not to fail

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from ..connection import is_disconnected
-from ..label_studio import LabelStudio, LabelStudioError
-from ..masks import MaskError
+from ..errors import QuorumError
+from ..label_studio import LabelStudio
 from ..picture_cache import PictureCache
-from ..settings import Settings, SettingsError
-from ..store import Store, StoreError, project_ids
+from ..settings import Settings
+from ..store import Store, project_ids
 from ..survey import Seen, Survey
 from .advance import advance
 from .errands import ROLLBACK
@@ -69,7 +69,7 @@ def look_job(project_id: int) -> str:
         if ROLLBACK not in jobs.errands.waiting(project_id):
             jobs.request_look(project_id)
         return "busy"
-    except (LabelStudioError, MaskError, SettingsError, StoreError) as error:
+    except QuorumError as error:
         log.warning("project %d: %s", project_id, error)
         state.looked(0, str(error), gone=getattr(error, "status", None) == 404)
         return "failed"
@@ -89,7 +89,7 @@ def _tell(context: Context, found: Survey, took_s: float) -> bool:
     try:
         remaining = refresh(context.label_studio, context.store, found, context.settings, took_s)
         show_review(context)
-    except (LabelStudioError, StoreError) as error:
+    except QuorumError as error:
         log.warning("project %d: figures wait for the next look: %s", found.project_id, error)
         return False
     except Exception as error:  # the order and the rounds must go on, whatever is wrong here
@@ -141,7 +141,7 @@ def step_job(project_id: int, number: int, version: str, name: str) -> None:
 def _step(jobs: Jobs, project_id: int, number: int, name: str) -> Iterator[Any]:
     """Around a step: its context, its progress, its error in words, and whatever comes after it."""
     from ..learning.memory import TooLittleMemory
-    from ..rounds import ArtefactError, RoundError
+    from ..rounds import ArtefactError
 
     state = jobs.state(project_id)
     if state.running().get("number") != str(number) or state.cancelled:
@@ -172,7 +172,7 @@ def _step(jobs: Jobs, project_id: int, number: int, name: str) -> Iterator[Any]:
             attempts = {f"attempts:{name}": jobs.settings.attempts}
             state.note(number, error=str(error), **attempts)
         raise RoundFailed(str(error)) from None
-    except (LabelStudioError, MaskError, RoundError, SettingsError, StoreError) as error:
+    except QuorumError as error:
         with suppress(RedisError):
             state.note(number, error=str(error))
         raise RoundFailed(str(error)) from None
@@ -202,7 +202,7 @@ def clean_job(project_id: int) -> int:
     try:
         with jobs.state(project_id).locked("look", _LOOK_WAIT_S), _context(jobs, project_id) as it:
             removed = clean_predictions(it, _CLEANED)
-    except (LabelStudioError, LockedError, SettingsError, StoreError) as error:
+    except (QuorumError, LockedError) as error:
         log.warning("project %d: old predictions stay for now: %s", project_id, error)
         return 0
     if removed >= _CLEANED and not jobs.state(project_id).running():

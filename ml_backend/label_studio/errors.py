@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..errors import QuorumError
 
-class LabelStudioError(RuntimeError):
+
+class LabelStudioError(QuorumError, RuntimeError):
     """Label Studio is down, refuses, or lacks what was asked; the message names the remedy."""
 
     def __init__(self, message: str, status: int | None = None) -> None:

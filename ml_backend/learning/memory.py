@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
+from ..errors import QuorumError
 from .dropout import reseed
 from .training_settings import TrainingSettings
 
@@ -25,7 +26,7 @@ Result = TypeVar("Result")
 _PHRASES = ("out of memory", "ALLOC_FAILED", "not enough memory", "can't allocate memory")
 
 
-class TooLittleMemory(RuntimeError):
+class TooLittleMemory(QuorumError, RuntimeError):
     """Not even a single slice fits into the device's memory; the text names the remedy."""
 
     def __init__(self, device: torch.device, settings: TrainingSettings) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..auto_annotations import Entry, Made, mark, note_account
 from ..committees import load
+from ..errors import QuorumError
 from ..gathering import Problem
 from ..label_studio import Task
 from ..learning.committee import Committee
@@ -29,7 +30,7 @@ _REFUSED = "Label Studio refuses its mask: was the label config changed? Start t
 _HELD = "somebody annotated, skipped or began to draw it meanwhile: it is left to people"
 
 
-class RestError(RuntimeError):
+class RestError(QuorumError, RuntimeError):
     """The rest cannot be annotated now; the message names the remedy."""
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from ..auto_annotations import Made, figures_of, is_unseen
-from ..label_studio import LabelStudioError, Task
+from ..errors import QuorumError
+from ..label_studio import Task
 from ..moments import moment
 from ..pool import Progress
 from ..rounds.context import Context, silent
-from ..store import StoreError
 from .chunks import CHUNK, rest, settle
 from .recovery import still_there, what_was_made
 from .report import Report
@@ -49,7 +49,7 @@ def undo_rest(context: Context, on_progress: Progress = silent) -> dict[str, Any
                 rest(context, time.monotonic() - started)
         made.nothing.clear()
         made.keep(context.store)
-    except (LabelStudioError, StoreError) as error:
+    except QuorumError as error:
         report.end("failed", str(error))
         raise
     show_review(context)

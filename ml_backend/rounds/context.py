@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import QuorumError
 from ..label_studio import LabelStudio
 from ..learning.training import TrainingSettings
 from ..pool import Progress
@@ -28,7 +29,7 @@ DECIDING = (
 )
 
 
-class RoundError(RuntimeError):
+class RoundError(QuorumError, RuntimeError):
     """A round cannot be run; the message says what is missing."""
 
 

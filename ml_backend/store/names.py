@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ..errors import QuorumError
+
 VERSION = re.compile(r"r([0-9]{4,9})-([0-9a-f]{6})")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-class StoreError(RuntimeError):
+class StoreError(QuorumError, RuntimeError):
     """Something is missing, damaged or cannot be written; the message names it and the remedy."""
 
 
