@@ -84,6 +84,13 @@ def test_two_stage_is_the_papers_rule(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
+def test_two_stage_entropy_is_the_papers_rule_by_entropy(seed):
+    candidates = candidates_of(seed)
+    expected = two_stage_by_the_book(candidates.entropy, candidates.descriptors, K=15, k=6)
+    assert STRATEGIES["two-stage-entropy"].select(candidates, 15, 6).tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("labels", [0, 3])
 def test_coverage_is_yangs_greedy_rule(seed, labels):
     candidates = candidates_of(seed, count=30, labelled=labels)
@@ -241,7 +248,7 @@ def test_a_score_that_was_not_computed_is_refused_by_the_strategy_that_needs_it_
     candidates = replace(
         candidates_of(1), entropy=missing, bald=missing, mc_dropout=missing, foreground=None
     )
-    needy = {"entropy", "bald", "mc-dropout", "random-foreground"}
+    needy = {"entropy", "bald", "mc-dropout", "random-foreground", "two-stage-entropy"}
     for name, strategy in STRATEGIES.items():
         if name in needy:
             with pytest.raises(ValueError, match=r"finite|only a simulation"):
@@ -293,6 +300,7 @@ CHOSEN = {
     "random-foreground": [13, 12, 0, 21, 20],
     "two-stage": [1, 32, 17, 27, 21],
     "two-stage-coverage": [37, 30, 9, 21, 23],
+    "two-stage-entropy": [10, 3, 6, 34, 35],
     "two-stage-stratified": [1, 30, 17, 37, 27],
     "typical": [29, 13, 32, 5, 20],
     "uncertainty": [1, 21, 37, 25, 17],

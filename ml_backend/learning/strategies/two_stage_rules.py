@@ -40,6 +40,26 @@ def two_stage_strategy(candidates: Candidates, K: int, k: int) -> Indices:
     return kept[_least_alike(candidates.rows(kept), np.zeros_like(kept), k)]
 
 
+def _first_by_entropy(candidates: Candidates, K: int, k: int) -> Indices:
+    require_finite("entropy", candidates.entropy)
+    return most_uncertain(candidates.entropy, K)
+
+
+@strategy(
+    "two-stage-entropy",
+    "two-stage, the first stage by the entropy of the committee's mean",
+    looks_at="candidates",
+    first_stage=_first_by_entropy,
+)
+def two_stage_entropy_strategy(candidates: Candidates, K: int, k: int) -> Indices:
+    """two_stage() of the entropy. Raises ValueError too if any is not finite.
+
+    Variance is what members say differently; entropy counts too what all of them find unclear.
+    """
+    kept = _first_by_entropy(candidates, K, k)
+    return kept[_least_alike(candidates.rows(kept), np.zeros_like(kept), k)]
+
+
 def two_stage_stratified(
     uncertainty: Floats, descriptors: Floats, shares: Floats, K: int, k: int
 ) -> Indices:
