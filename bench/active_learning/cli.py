@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of {', '.join(sorted(STRATEGIES))}; a variant changes settings for itself alone, "
         "as in two-stage+start=encoder")  # fmt: skip
     add("--seeds", type=int, default=3, help="runs of each (%(default)s)")
+    add(
+        "--first-seed",
+        type=int,
+        default=0,
+        help="the first: others than those that led to a choice bear it out (%(default)s)",
+    )
     add("--out", type=Path, required=True, help="results folder; a stopped run goes on there")
     add("--budgets", type=_numbers, default=(0.1, 0.2, 0.3, 0.4, 0.5), metavar="A,B,…",
         help="shares of the pool that are labelled (0.1,0.2,0.3,0.4,0.5)")  # fmt: skip
@@ -156,9 +162,11 @@ def _jobs(arguments: argparse.Namespace, plan: Plan) -> list[Job]:
     """Seed by seed, so that a run that is stopped early holds whole pairs."""
     if arguments.seeds < 1 or arguments.jobs < 1:
         raise RunError("--seeds and --jobs must be at least 1")
+    if arguments.first_seed < 0:
+        raise RunError("--first-seed must be at least 0")
     networks = [plan.settings.network, *arguments.networks]
     jobs = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         for network in dict.fromkeys(networks):
             jobs.append(Job(FULL, seed, network))
         for strategy in dict.fromkeys(arguments.strategies):

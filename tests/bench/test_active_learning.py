@@ -146,6 +146,14 @@ def test_parallel_simulations_give_the_same_rows(run, folder, tmp_path):
     assert untimed(Rows(tmp_path).read()) == untimed(wanted)
 
 
+def test_seeds_may_begin_further_on(run, folder, tmp_path):
+    _, rows = run
+    more = ["--strategies", "random", "--seeds", "1", "--first-seed", "1"]
+    assert main(arguments(folder, tmp_path, *more)) == 0
+    wanted = [r for r in rows if r["strategy"] in ("full", "random") and r["seed"] == 1]
+    assert untimed(Rows(tmp_path).read()) == untimed(wanted)
+
+
 def test_the_first_committee_of_a_seed_is_trained_once_and_is_the_one_of_every_strategy(
     run, folder, tmp_path
 ):
@@ -233,6 +241,7 @@ def test_a_damaged_row_is_named(tmp_path):
         (["--set", "K=3"], "K is the plan's to decide: see --candidates"),
         (["--strategies", "two-stage+seed=7"], "see --seeds"),
         (["--seeds", "0"], "at least 1"),
+        (["--first-seed", "-1"], "at least 0"),
     ],
 )
 def test_what_cannot_be_run_is_said_without_a_traceback(folder, tmp_path, capsys, more, said):
