@@ -22,7 +22,10 @@ from .loop import Limits, Server
 
 log = logging.getLogger(__name__)
 
-THREADS = 8  # in one process, so that committees are loaded once; answers wait for images
+# In one process, so that committees are loaded once. Drafts wait for images, and all else must not
+# wait for drafts: Label Studio gives a webhook one second.
+THREADS = 8
+PREDICTING = 8
 LIMITS = Limits()
 BIND = "QUORUM_BIND"
 _HOST, _PORT = "127.0.0.1", 9090
@@ -41,11 +44,12 @@ def serve(application: Any, listener: socket.socket, limits: Limits = LIMITS) ->
     _allow_files(_FILES * limits.connections + 256)
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    threads = ThreadedTaskDispatcher()
+    threads, predicting = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
     server = Server(
         application,
         listener,
         limits,
+        predicting,
         dispatcher=threads,
         adj=Adjustments(
             sockets=[listener],
@@ -70,11 +74,13 @@ def serve(application: Any, listener: socket.socket, limits: Limits = LIMITS) ->
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         threads.set_thread_count(THREADS)
+        predicting.set_thread_count(PREDICTING)
         host = f"[{server.effective_host}]" if ":" in server.effective_host else None
         log.info("Listening at http://%s:%s", host or server.effective_host, server.effective_port)
         ended = server.run(lambda: bool(asked))
         if ended:
             threads.shutdown(timeout=1)
+            predicting.shutdown(timeout=1)
         else:
             log.warning("stopped before every request was answered")
         return ended

@@ -11,6 +11,7 @@ from typing import Any
 
 from waitress import wasyncore  # type: ignore[import-untyped]
 from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
+from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 
 from .connections import ASKING, ENDING, READING, SENDING, Channel, log_error
 
@@ -37,8 +38,17 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, application: Any, listener: socket.socket, limits: Limits, **more: Any):
+    def __init__(
+        self,
+        application: Any,
+        listener: socket.socket,
+        limits: Limits,
+        predicting: ThreadedTaskDispatcher,
+        **more: Any,
+    ):
+        """`predicting` are the threads that make drafts; `dispatcher`, of `more`, all others."""
         self.limits = limits
+        self._predicting = predicting
         self.stopping = False
         self._resumes = 0.0
         self.active_channels: dict[int, Channel] = {}
@@ -67,6 +77,11 @@ class Server(TcpWSGIServer):
         for channel in list(self.active_channels.values()):
             channel.handle_close()
         return ended
+
+    def add_task(self, task: Channel) -> None:
+        path = str(getattr(task.requests[0], "path", "")).rstrip("/")
+        threads = self._predicting if path.endswith("/predict") else self.task_dispatcher
+        threads.add_task(task)
 
     def readable(self) -> bool:
         full = len(self.active_channels) > self.limits.connections

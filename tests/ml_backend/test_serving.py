@@ -37,7 +37,7 @@ from ml_backend.serving import Limits
 def app(environ, start_response):
     path = environ["PATH_INFO"]
     body = b"UP"
-    if path == "/slow":
+    if path in ("/slow", "/predict"):
         print("begun", file=sys.stderr, flush=True)
         time.sleep(float(environ["QUERY_STRING"]))
     elif path == "/length":
@@ -197,6 +197,14 @@ def test_others_are_answered_beside(backend, count, sent, receives):
     with clients(backend.port, count, sent, receives):
         assert [is_up(backend.port) for _ in range(3)] == [True] * 3
     assert is_up(backend.port)
+
+
+def test_others_are_answered_beside_drafts_that_take_long(other):
+    """Label Studio gives a webhook one second."""
+    ask = b"POST /predict?4 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    with clients(other.port, 3 * serving.PREDICTING, ask):
+        assert is_up(other.port, timeout_s=1)
+        assert is_up(other.port, timeout_s=1)
 
 
 @pytest.mark.parametrize(
