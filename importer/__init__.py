@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from . import quarantine as quarantined
-from .journal import Journal
+from .journal import Journal, TasksError
 from .keys import load_or_make_key
 from .limits import Limits
 from .objects import Outcome
@@ -94,7 +94,7 @@ def import_dicom(
             workers=workers,
             progress=progress,
         )
-    return replace(report, left_out=left_out.copies)
+    return replace(report, left_out=left_out.copies, links=left_out.links)
 
 
 def import_objects(
@@ -115,7 +115,7 @@ def import_objects(
         if not recipe.dry_run:
             for folder in (recipe.copies, recipe.quarantine):
                 if folder is not None:
-                    folder.mkdir(parents=True, exist_ok=True)
+                    _make(folder)
             journal = stack.enter_context(Journal(out, recipe.fixed()))
         safe = Vault(vault, recipe.key) if vault is not None and not recipe.dry_run else None
         if safe is not None:
@@ -165,6 +165,13 @@ def release(
     quarantined.remove(recipe.quarantine, done)
     quarantined.write_contact_sheet(recipe.quarantine)
     return replace(report, contact_sheet=None)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TasksError(f"{folder} cannot be used as a folder: {error.strerror}") from None
 
 
 def _count(

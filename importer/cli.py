@@ -90,7 +90,7 @@ def _import(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             progress=sys.stderr.isatty(),
         )
-    report.left_out = left_out.copies
+    report.left_out, report.links = left_out.copies, left_out.links
     count(arguments, waiting, report)
     return finish(arguments, report, "import")
 

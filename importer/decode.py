@@ -25,6 +25,7 @@ from pydicom.pixels import iter_pixels, pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
@@ -42,6 +43,7 @@ Pixels = npt.NDArray[Any]
 
 _PLAIN_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF  # length
 _OTHER_PIXEL_DATA = (0x7FE00008, 0x7FE00009)  # float, double
 
 
@@ -86,6 +88,7 @@ def parse(content: bytes, limits: Limits | None = None, *, whole: bool = True) -
             _check_deflated(content, limits or Limits())
         if dataset is None:
             dataset = dcmread(io.BytesIO(content), force=not has_preamble)
+            _name_syntax(dataset)
         usable = bool(attribute(dataset, "SOPClassUID"))
     except DecodeError:
         raise
@@ -96,6 +99,18 @@ def parse(content: bytes, limits: Limits | None = None, *, whole: bool = True) -
     if not usable and has_preamble and not dataset.get("DirectoryRecordSequence"):
         raise DecodeError("damaged")
     return dataset if usable else None
+
+
+def _name_syntax(dataset: Dataset) -> None:
+    """Name the transfer syntax of a data set without file meta, as it was read; that of
+    encapsulated pixels is not known.
+    """
+    pixels = dataset.get_item(_PIXEL_DATA)
+    if "TransferSyntaxUID" in dataset.file_meta or getattr(pixels, "length", 0) == _UNDEFINED:
+        return
+    is_implicit, is_little = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
 
 
 def _check_deflated(content: bytes, limits: Limits) -> None:

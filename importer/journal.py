@@ -39,6 +39,7 @@ class Journal:
         self.known: dict[str, None] = {}  # slices, in the order of import
         self._places: dict[str, list[tuple[float | None, int, int]]] = {}  # by series
         self._origins: dict[str, float] = {}
+        self._of_another_recipe = False
         (out / "images").mkdir(parents=True, exist_ok=True)
         self._lock = (out / _LOCK).open("w")
         try:
@@ -48,11 +49,19 @@ class Journal:
         for left in (out / "images").glob(".*.part"):  # of workers that were killed
             left.unlink(missing_ok=True)
         length = self._read(recipe)
+        if self._of_another_recipe:
+            # Pictures may be there that no line tells of yet.
+            if self.known or any((out / "images").iterdir()):
+                raise TasksError(
+                    f"{out} was made with other windows, frames or image format: "
+                    "use the same options, or another --out"
+                )
+            length = 0  # nothing came in that way: the folder is this recipe's
         if self._path.exists():
             os.truncate(self._path, length)  # a line that a crash cut short
         self._stream: IO[bytes] = self._path.open("ab")
         if length == 0:
-            if (out / "tasks.json").exists():
+            if (out / "tasks.json").exists() and not self._of_another_recipe:
                 raise TasksError(
                     f"{out / 'tasks.json'} is not of this importer: move it away and import again"
                 )
@@ -78,11 +87,7 @@ class Journal:
 
     def _index(self, entry: Any, offset: int, recipe: Mapping[str, Any]) -> None:
         if "recipe" in entry:
-            if entry["recipe"] != dict(recipe):
-                raise TasksError(
-                    f"{self._out} was made with other windows, frames or image format: "
-                    "use the same options, or another --out"
-                )
+            self._of_another_recipe = entry["recipe"] != dict(recipe)
         elif "origin" in entry:
             self._origins[entry["series"]] = float(entry["origin"])
         else:

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from . import quarantine
 from .burned_in import (
+    SAID,
     Box,
     Care,
     Verdict,
@@ -51,7 +52,9 @@ def verdict_for(dataset: Dataset, recipe: Recipe, release: Release | None) -> Ve
         return None
     verdict = care_for(dataset)
     vouched = str(attribute(dataset, "Modality") or "").strip().upper() in recipe.accept
-    if verdict.care is Care.HOLD and (release is not None or vouched):
+    if verdict.care is Care.HOLD and (
+        release is not None or (vouched and verdict.reason not in SAID)
+    ):
         return Verdict(Care.READ, verdict.reason)
     return verdict
 

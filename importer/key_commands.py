@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .delivery import guarded
-from .keys import KeyFileError, load_or_make_key, rotate
+from .keys import KeyFileError, begin_rotation, end_rotation, load_or_make_key
 from .options import add_key_option, key_file, parser_of
 from .vault import Vault, alone, vault_of
 
@@ -46,8 +46,9 @@ def rotate_command(argv: Sequence[str]) -> int:
         path = key_file(arguments)
         with alone(vault_of(path)):
             Vault(vault_of(path), load_or_make_key(path)).load()  # readable, or nothing is touched
-            old, new = rotate(path)
-            closed = Vault(vault_of(path), old).rewrite(new)
+            old, new = begin_rotation(path)
+            # A full disk must not leave a new key beside the vault of the old one.
+            closed = Vault(vault_of(path), old).rewrite(new, lambda: end_rotation(path))
         print(
             f"{path} is new, and the vault is encrypted under it. Pseudonyms made so far stay "
             f"known to the vault; new imports get new ones. Move {path}.old to your safe."
@@ -60,4 +61,4 @@ def rotate_command(argv: Sequence[str]) -> int:
             )
         return 0
 
-    return guarded("rotate-key", None, run)
+    return guarded("rotate-key", key_file(arguments).parent, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 
 _BYTES = 32
@@ -21,18 +22,50 @@ def load_or_make_key(path: Path) -> bytes:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # O_EXCL: two importers starting at once must not make two keys.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _load(path)
+        if not path.exists():
+            _make(path)
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be made: {error.strerror}") from None
-    key = secrets.token_bytes(_BYTES)
+    return _load(path)
+
+
+def _make(path: Path) -> None:
+    """A new key, whole or not at all; the file of another importer that was first stays.
+
+    Raises OSError.
+    """
+    text = secrets.token_bytes(_BYTES).hex() + "\n"
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        _write(handle, text)
+        try:
+            os.link(name, path)  # a rename would replace another's
+        except FileExistsError:
+            return
+        except OSError:  # a disk without hard links
+            _make_at_once(path, text)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _make_at_once(path: Path, text: str) -> None:
+    """Write a key under its own name: whoever looks meanwhile finds it damaged. Raises OSError."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    try:
+        _write(handle, text)
+    except OSError:
+        path.unlink(missing_ok=True)  # nothing was made with it
+        raise
+
+
+def _write(handle: int, text: str) -> None:
     with os.fdopen(handle, "w") as stream:
-        stream.write(key.hex() + "\n")
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    return key
 
 
 def _load(path: Path) -> bytes:
@@ -52,18 +85,26 @@ def _load(path: Path) -> bytes:
     return key
 
 
-def rotate(path: Path) -> tuple[bytes, bytes]:
-    """Replace the key by a new one; the old and the new. The old file is kept as NAME.old.
+def begin_rotation(path: Path) -> tuple[bytes, bytes]:
+    """The key and the one to come, which lies beside it until end_rotation(): nothing has changed.
 
     Pseudonyms made by the new key differ from those of the old one. Raises KeyFileError.
     """
     old = _load(path)
-    kept = path.with_name(f"{path.name}.old")
+    kept, fresh = _beside(path)
     if kept.exists():
         raise KeyFileError(f"{kept} is still there from an earlier rotation: move it to your safe")
-    os.link(path, kept)
-    fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
-    new = load_or_make_key(fresh)
+    return old, load_or_make_key(fresh)
+
+
+def end_rotation(path: Path) -> None:
+    """Put the new key in the place of the old one, which is kept as NAME.old. Raises OSError."""
+    kept, fresh = _beside(path)
+    os.link(path, kept)
     os.replace(fresh, path)
-    return old, new
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """Where the old key is kept, and where the new one waits."""
+    return path.with_name(f"{path.name}.old"), path.with_name(f".{path.name}.new")

@@ -83,8 +83,18 @@ def windows_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     if arguments.window:
         return tuple(arguments.window)
     if arguments.label_config:
-        return asked_for(arguments.label_config.read_text())
+        return asked_for(_text_of(arguments.label_config))
     return (HEADER,)
+
+
+def _text_of(label_config: Path) -> str:
+    try:
+        return label_config.read_text()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(
+            f"the label config {label_config} cannot be read: give the file to which you copied "
+            "it from the project's settings"
+        ) from None
 
 
 def accepted(arguments: argparse.Namespace) -> set[str]:

@@ -33,8 +33,8 @@ def render(pixels: Pixels, dataset: Dataset, frame: int = 0, window: str = HEADE
     """
     interpretation = str(attribute(dataset, "PhotometricInterpretation") or "")
     if interpretation == "PALETTE COLOR":
-        colour = apply_color_lut(pixels, dataset)
-        return _eight_bits(colour, bits=8 * colour.dtype.itemsize)
+        colour = apply_color_lut(pixels, dataset)[..., :3]  # a fourth is the alpha palette's
+        return _eight_bits(colour, bits=_palette_bits(colour, dataset))
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         return _eight_bits(pixels, bits=int(dataset.get("BitsStored", 8)))
     if pixels.ndim != 2:
@@ -230,8 +230,27 @@ def _padding_range(dataset: Dataset) -> tuple[int, int] | None:
     if not isinstance(value, int):
         return None
     limit = attribute(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    signed = attribute(dataset, "PixelRepresentation") == 1
+    ends = (value, limit if isinstance(limit, int) else value)
+    low, high = sorted(_as_stored(end, signed) for end in ends)
     return low, high
+
+
+def _as_stored(word: int, signed: bool) -> int:
+    """A 16-bit word signed as the pixels are: files write 63536 (US) for -2000, and the reverse."""
+    if signed and 0x8000 <= word < 0x10000:
+        return word - 0x10000
+    return word + 0x10000 if not signed and word < 0 else word
+
+
+def _palette_bits(colour: Pixels, dataset: Dataset) -> int:
+    """Bits of a palette's entries: 8 where each is a word with an empty high byte, as some write
+    them (PS3.3 C.7.6.3.1.5), whatever their descriptor says.
+    """
+    if colour.dtype.itemsize == 1 or int(colour.max()) > 0xFF:
+        return 8 * colour.dtype.itemsize
+    every = np.arange(-0x8000, 0x10000)  # whatever a pixel can be
+    return 8 if int(apply_color_lut(every, dataset)[..., :3].max()) <= 0xFF else 16
 
 
 def _eight_bits(colour: Pixels, bits: int) -> Rendered:

@@ -11,7 +11,8 @@ from .journal import iter_tasks
 
 REMEDIES = {
     "damaged": "the header cannot be read: export the object from the PACS again",
-    "damaged-pixels": "the pixels cannot be decoded: export the object from the PACS again",
+    "damaged-pixels": "the pixels cannot be decoded: export the object from the PACS again, "
+    "uncompressed (videos are not read)",
     "damaged-archive": "the zip is damaged or encrypted: make it again, without a password",
     "archive-too-large": "the zip unfolds beyond the limits: unpack it and import the folder",
     "nested-too-deep": "zips within zips within zips: unpack it and import the folder",
@@ -19,7 +20,7 @@ REMEDIES = {
     "too-slow": "it took longer than QUORUM_IMPORT_SECONDS: its pixels may be damaged",
     "too-much-memory": "it needs more than QUORUM_IMPORT_MEMORY_BYTES: it may be damaged",
     "decoder-crashed": "its pixels crash the decoder: export the object from the PACS again",
-    "cannot-be-read": "the file cannot be opened: check its rights and the disk",
+    "cannot-be-read": "the file or folder cannot be opened: check its rights and the disk",
     "no-such-file": "there is no such file or folder: check the path",
     "missing-identifier": "an object without SOPInstanceUID cannot be told from another",
 }
@@ -58,6 +59,7 @@ class ImportReport:
     redacted: int = 0  # new slices on which text was blacked out
     copies: int = 0  # de-identified DICOM files
     left_out: int = 0  # de-identified copies of earlier imports, found in folders
+    links: int = 0  # found in folders, and not followed
     not_dicom: int = 0
     objects: int = 0  # all that was looked at
     without_pixels: Counter[str] = field(default_factory=Counter)  # by SOP class name
@@ -95,6 +97,11 @@ class ImportReport:
                 f"{self.left_out} de-identified copies of earlier imports were left out: name the "
                 "files themselves if they are to be imported"
             )
+        if self.links:
+            lines.append(
+                f"{self.links} links in folders were not followed: name what they lead to, if it "
+                "is to be imported"
+            )
         if self.not_dicom:
             lines.append(f"{self.not_dicom} files are not DICOM")
         lines += [f"{n} without pixels: {name}" for name, n in self.without_pixels.most_common()]
@@ -131,6 +138,7 @@ class ImportReport:
             "redacted": self.redacted,
             "copies": self.copies,
             "left_out": self.left_out,
+            "links": self.links,
             "not_dicom": self.not_dicom,
             "without_pixels": dict(self.without_pixels),
             "without_copy": dict(self.without_copy),

@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,21 @@ class Vault:
         if not lines:
             return
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(handle, "rb+") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            torn = b""
-            if size:
-                stream.seek(size - 1)
-                torn = b"" if stream.read(1) == b"\n" else b"\n"
-            stream.write(torn + b"".join(line + b"\n" for line in lines))
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # of the imports that share it, one at a time
+            size = os.fstat(handle).st_size
+            torn = b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
+            left = memoryview(torn + b"".join(line + b"\n" for line in lines))
+            try:
+                while left:
+                    left = left[os.write(handle, left) :]
+                os.fsync(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, size)  # a full disk takes the half of a line
+                raise
+        finally:
+            os.close(handle)
 
     def load(self) -> None:
         """Know what is kept already, so that it is not written again. Raises VaultError."""
@@ -124,7 +130,8 @@ class Vault:
             if batch is not None:
                 readable += 1
                 yield from batch.items()
-        if lines and not readable:
+        # The last line has no end if it was cut short: it says nothing of the key.
+        if not readable and any(line.endswith(b"\n") for line in lines):
             raise VaultError(
                 f"{self._path} was not written with this key: give the key file that lies beside "
                 "it in your backup"
@@ -132,14 +139,15 @@ class Vault:
 
     def _lines(self) -> list[bytes]:
         try:
-            return self._path.read_bytes().splitlines()
+            return self._path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
 
     def _opened(self, line: bytes) -> dict[str, Entry] | None:
         """A line's entries, None if it is torn or of another key."""
         try:
-            batch: dict[str, Entry] = json.loads(zlib.decompress(self._fernet.decrypt(line)))
+            packed = self._fernet.decrypt(line.rstrip())
+            batch: dict[str, Entry] = json.loads(zlib.decompress(packed))
         except (InvalidToken, ValueError, zlib.error):
             return None
         return batch
@@ -149,9 +157,10 @@ class Vault:
         wanted = set(pseudonyms)
         return {pseudonym: entry for pseudonym, entry in self.entries() if pseudonym in wanted}
 
-    def rewrite(self, key: bytes) -> int:
+    def rewrite(self, key: bytes, before: Callable[[], None] = lambda: None) -> int:
         """Encrypt the vault anew under another key, replacing the file at once.
 
+        `before` is called when all is written, just before that: a full disk is met before it.
         Lines that this key does not open are kept as they are: how many. Raises OSError.
         """
         other = Vault(self._path.with_name(f".{self._path.name}.part"), key)
@@ -160,11 +169,12 @@ class Vault:
         for line in self._lines():
             batch = self._opened(line)
             if batch is None:
-                closed.append(line)
+                closed.append(line.rstrip())
             for pseudonym, entry in (batch or {}).items():
                 other.keep(pseudonym, entry)
         other.flush()
         other._append(closed)
+        before()
         if other._path.exists():
             os.replace(other._path, self._path)
         self._fernet = other._fernet

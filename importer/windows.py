@@ -98,8 +98,10 @@ def choose(name: str, dataset: Dataset, frame: int = 0) -> Window | None:
     if middle is None or span is None or span <= 0:
         return None
     function = str(frame_value(dataset, "VOILUTFunction", frame) or "LINEAR").strip().upper()
-    if function in ("LINEAR_EXACT", "SIGMOID"):
-        return Window(middle - span / 2, middle + span / 2, function.split("_")[0])
+    # Narrower than 1 the linear function is not defined: values are fractions, and it is exact.
+    if function in ("LINEAR_EXACT", "SIGMOID") or span < 1:
+        shape = "SIGMOID" if function == "SIGMOID" else "LINEAR"
+        return Window(middle - span / 2, middle + span / 2, shape)
     # The ends of the linear function of PS3.3 C.11.2.1.2.1; of width 1 it is a threshold.
     half = max(span - 1, 1e-6) / 2
     return Window(middle - 0.5 - half, middle - 0.5 + half)

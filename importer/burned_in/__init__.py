@@ -6,10 +6,11 @@ from .boxes import Box, blacken
 from .clean import Cleaned, clean
 from .frame import FrameRead, is_sample, read_frame, suspect
 from .hidden import hidden_views
-from .rules import Care, Verdict, care_for
+from .rules import SAID, Care, Verdict, care_for
 from .text import OcrMissingError, cheap_boxes, ocr_boxes, text_boxes
 
 __all__ = [
+    "SAID",
     "Box",
     "Care",
     "Cleaned",

@@ -23,7 +23,15 @@ _DRAWN = frozenset(
     {"SCREEN SAVE", "SCREENSAVE", "SCREEN", "DOSE", "DOSE_INFO", "REPORT", "OTHER RGB", "VOLREN"}
 )
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+# Of a slide: its paper label, and the picture of all of it (PS3.3 C.8.12.4.1.1). Handwriting and
+# codes for machines are on it, which a text detector does not find.
+_LABELLED = frozenset({"LABEL", "OVERVIEW"})
 _ULTRASOUND = ("1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3")
+
+
+# What the header itself says: no vouching for a modality speaks against it.
+SAID = frozenset({"recognizable-visual-features", "slide-label"})
 
 
 class Care(str, Enum):
@@ -52,6 +60,8 @@ def care_for(dataset: Dataset) -> Verdict:
     if _code(dataset, "RecognizableVisualFeatures") == "YES":
         return Verdict(Care.HOLD, "recognizable-visual-features")
     sop_class, modality = _code(dataset, "SOPClassUID"), _code(dataset, "Modality")
+    if _shows_label(dataset, sop_class, modality):
+        return Verdict(Care.HOLD, "slide-label")
     declared = declares_text(dataset)
     if modality in ("US", "IVUS") or _is(sop_class, *_ULTRASOUND):
         try:
@@ -74,6 +84,14 @@ def care_for(dataset: Dataset) -> Verdict:
 def declares_text(dataset: Dataset) -> bool:
     """Whether the header itself says that text is burned in."""
     return _code(dataset, "BurnedInAnnotation") == "YES"
+
+
+def _shows_label(dataset: Dataset, sop_class: str, modality: str) -> bool:
+    """Whether a slide's label, which names the patient or the specimen, is in the picture."""
+    if _code(dataset, "SpecimenLabelInImage") == "YES":
+        return True
+    is_slide = modality == "SM" or _is(sop_class, _WHOLE_SLIDE)
+    return is_slide and not _LABELLED.isdisjoint(_codes(dataset, "ImageType"))
 
 
 def _not_measured(dataset: Dataset, modality: str) -> str | None:

@@ -80,7 +80,7 @@ def _packed(frames: Frames, allocated: int, stored: int, signed: bool) -> bytes:
 
 def _palettes(source: Dataset, signed: bool) -> Elements:
     """The three colour tables, if each is exactly as long as its descriptor says (C.7.6.3.1.5)."""
-    elements: Elements = {}
+    read: list[tuple[int, int, int, bytes]] = []
     for tag in _PALETTES:
         descriptor = values_of(source, tag, "US or SS", signed) if tag in source else None
         table = values_of(source, tag + 0x100, "OW", False) if tag + 0x100 in source else None
@@ -89,12 +89,17 @@ def _palettes(source: Dataset, signed: bool) -> Elements:
         entries, first, bits = descriptor
         entries = entries % 0x10000 or 0x10000
         if bits == 8 and len(table[0]) == 2 * entries:
-            bits = 16  # an 8-bit table written with words; every reader goes by its length
+            bits = 16  # written with words
         length = entries * bits // 8
         if bits not in (8, 16) or not length <= len(table[0]) <= length + length % 2:
             raise CopyError("palette")
-        elements[tag] = _descriptor(entries, first, bits, signed)
-        elements[tag + 0x100] = ("OW", [table[0][:length]])
+        read.append((entries, first, bits, table[0][:length]))
+    # Entries of 8 bits in words with an empty high byte (C.7.6.3.1.5) would be shown as black.
+    padded = all(bits == 16 and not any(content[1::2]) for _, _, bits, content in read)
+    elements: Elements = {}
+    for tag, (entries, first, bits, content) in zip(_PALETTES, read, strict=True):
+        elements[tag] = _descriptor(entries, first, 8 if padded else bits, signed)
+        elements[tag + 0x100] = ("OW", [content[::2] if padded else content])
     return elements
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +47,7 @@ class LeftOut:
 
     def __init__(self, folders: Collection[Path] = ()) -> None:
         self.copies = 0  # left out so far
+        self.links = 0  # in folders, to files or folders: none is followed
         self._folders = {folder.resolve() for folder in folders}
 
     def holds(self, folder: Path) -> bool:
@@ -68,18 +68,27 @@ def iter_objects(
     limits = limits or Limits()
     number = 0
     for source in sources:
-        if source.name.upper() == "DICOMDIR" and source.is_file():
-            source = source.parent
         for path, content, problem, size in _walk(source, limits, left_out):
             number += 1
             yield SourceObject(number, path, content, size, problem)
 
 
 def _walk(source: Path, limits: Limits, left_out: LeftOut | None) -> Iterator[_Found]:
-    if source.is_dir():
-        for folder, folders, names in os.walk(source):
+    try:
+        mode = source.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except OSError:  # a folder above it, for one
+        yield _problem(str(source), "cannot-be-read")
+        return
+    if source.name.upper() == "DICOMDIR" and stat.S_ISREG(mode):
+        source, mode = source.parent, stat.S_IFDIR
+    if stat.S_ISDIR(mode):
+        closed: list[OSError] = []
+        for folder, folders, names in os.walk(source, onerror=closed.append):
             folders.sort()
             if left_out is not None:
+                left_out.links += sum(Path(folder, name).is_symlink() for name in folders)
                 folders[:] = [name for name in folders if not left_out.holds(Path(folder, name))]
             for name in sorted(names):
                 path = Path(folder, name)
@@ -90,7 +99,11 @@ def _walk(source: Path, limits: Limits, left_out: LeftOut | None) -> Iterator[_F
                     continue
                 if stat.S_ISREG(found.st_mode):
                     yield from _file(path, found.st_size, limits, left_out)
-    elif source.is_file():
+                elif stat.S_ISLNK(found.st_mode) and left_out is not None:
+                    left_out.links += 1
+        for error in closed:  # folders that cannot be listed
+            yield _problem(str(error.filename), "cannot-be-read")
+    elif stat.S_ISREG(mode):
         yield from _file(source, source.stat().st_size, limits, None)
     else:
         yield _problem(str(source), "no-such-file")
@@ -128,7 +141,7 @@ def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterat
         yield _problem(path, "damaged-archive")
         return
     with archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [m for m in archive.infolist() if not m.filename.endswith("/")]
         if (
             len(members) > limits.archive_members
             or sum(m.file_size for m in members) > limits.archive_bytes
@@ -150,14 +163,9 @@ def _archive(stream: IO[bytes], path: str, depth: int, limits: Limits) -> Iterat
             try:
                 with archive.open(member) as opened:
                     content = opened.read(member.file_size + 1)
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                OSError,
-                EOFError,
-                RuntimeError,
-                NotImplementedError,
-            ):
+            except MemoryError:
+                raise
+            except Exception:  # zipfile's are many: of each compression, of names, of passwords
                 yield _problem(name, "damaged-archive")
                 continue
             if content[:4] == _ZIP_START:

@@ -90,6 +90,8 @@ def _images() -> Iterator[tuple[str, Dataset]]:
     yield "ultrasound whose regions cannot be read", _ultrasound(60, 60, 20, 20)
     yield "any other modality", _with(Modality="ES")
     yield "RecognizableVisualFeatures YES", scanner(RecognizableVisualFeatures="YES")
+    label = _with(Modality="SM", ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"])
+    yield "a slide's label or overview, or SpecimenLabelInImage YES", label
 
 
 def _ultrasound(left: int, top: int, right: int, bottom: int) -> Dataset:

@@ -1,5 +1,8 @@
 """What pydicom bundles, and how tests read it."""
 
+import contextlib
+import resource
+
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
@@ -19,3 +22,14 @@ def decoded(path):
     dataset = dcmread(path)
     (pixels,) = frames(dataset)
     return pixels, dataset
+
+
+@contextlib.contextmanager
+def small_files_only(limit_bytes):
+    """What is written beyond so many bytes of a file fails halfway, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -12,7 +12,7 @@ from importer.cli import main
 from importer.keys import load_or_make_key
 from importer.vault import in_use, vault_of
 
-from .files import CT, MR, bundled
+from .files import CT, MR, bundled, small_files_only
 
 
 def run(command, *arguments):
@@ -84,6 +84,47 @@ def test_a_key_is_not_replaced_while_an_import_is_at_work_with_it(tmp_path, plac
     assert load_or_make_key(key) == before
     assert not (tmp_path / "importer.key.old").exists()
     assert run("rotate-key", *places[2:]) == 0
+
+
+def test_links_in_a_folder_are_not_followed_and_the_report_says_so(tmp_path, places, capsys):
+    """As whole data sets are kept by git-annex: without a word nothing would come in."""
+    source = tmp_path / "study"
+    source.mkdir()
+    (source / "1.dcm").symlink_to(CT)
+    (source / "more").symlink_to(Path(CT).parent)
+    assert run("import", source, *places) == 2
+    assert "2 links in folders were not followed: name what" in capsys.readouterr().out
+
+
+def test_a_rotation_on_a_full_disk_changes_nothing(tmp_path, places, capsys):
+    run("import", CT, *places)
+    key = tmp_path / "importer.key"
+    before = load_or_make_key(key)
+    with small_files_only(100):  # room for a key, not for the vault
+        assert run("rotate-key", *places[2:]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    assert load_or_make_key(key) == before
+    assert run("import", MR, *places) == 0
+    assert run("rotate-key", *places[2:]) == 0
+    assert run("reveal", *places[2:]) == 0
+    assert len(json.loads(capsys.readouterr().out.partition("safe.")[2])) == 8
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe<"])
+def test_a_label_config_that_cannot_be_read_is_named(tmp_path, places, content, capsys):
+    config = tmp_path / "config.xml"
+    if content:
+        config.write_bytes(content)
+    assert run("import", CT, *places, "--label-config", config) == 2
+    said = capsys.readouterr().err
+    assert str(config) in said and "codec" not in said
+
+
+@pytest.mark.parametrize("option", ["--dicom-out", "--quarantine"])
+def test_a_folder_that_is_none_is_named(tmp_path, places, option, capsys):
+    (tmp_path / "taken").touch()
+    assert run("import", CT, *places, option, tmp_path / "taken") == 2
+    assert f"{tmp_path / 'taken'} cannot be used" in capsys.readouterr().err
 
 
 def test_copies_below_the_source_do_not_come_back_as_new_patients(tmp_path, places, capsys):

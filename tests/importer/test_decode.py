@@ -1,10 +1,11 @@
 """Frames of every coding that pydicom bundles."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.pixels import iter_pixels
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -61,6 +62,27 @@ def test_a_codec_s_frame_of_another_size_is_refused():
     dataset.Rows = dataset.Rows // 2
     with pytest.raises(DecodeError, match="damaged-pixels"):
         list(frames(dataset))
+
+
+@pytest.mark.parametrize(("implicit", "little"), [(True, True), (False, True), (False, False)])
+def test_a_data_set_without_file_meta_is_decoded_as_it_was_read(implicit, little):
+    """As older archives and research hold them: no preamble, and no transfer syntax named."""
+    source = dcmread(bundled("MR_small_bigendian.dcm") if not little else MR)
+    bare = Dataset({element.tag: element for element in source})
+    stream = io.BytesIO()
+    bare.save_as(stream, implicit_vr=implicit, little_endian=little, enforce_file_format=False)
+    dataset = parse(stream.getvalue(), whole=False)
+    (pixels,) = frames(dataset)
+    assert np.array_equal(pixels, decoded(MR)[0])
+
+
+def test_encapsulated_pixels_without_file_meta_are_refused():
+    source = dcmread(bundled("MR_small_RLE.dcm"))
+    bare = Dataset({element.tag: element for element in source})
+    stream = io.BytesIO()
+    bare.save_as(stream, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    with pytest.raises(DecodeError, match="damaged-pixels"):
+        list(frames(parse(stream.getvalue())))
 
 
 def test_limits_are_told_before_pixels_are_read():

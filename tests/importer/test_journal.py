@@ -55,6 +55,22 @@ def test_a_folder_is_of_one_recipe(tmp_path):
         Journal(tmp_path, {"windows": ["lung"]})
 
 
+def test_a_folder_into_which_nothing_came_takes_another_recipe(tmp_path):
+    """As after a first import that named a wrong path, and a window that was not meant."""
+    filled(tmp_path, [])
+    with Journal(tmp_path, {"windows": ["lung"]}) as journal:
+        journal.add(data(1.0), 1.0)
+    with pytest.raises(TasksError, match="another --out"):
+        Journal(tmp_path, RECIPE)
+
+
+def test_pictures_that_no_line_tells_of_are_of_their_recipe(tmp_path):
+    filled(tmp_path, [])
+    (tmp_path / "images" / "1.png").touch()
+    with pytest.raises(TasksError, match="another --out"):
+        Journal(tmp_path, {"windows": ["lung"]})
+
+
 def test_a_damaged_journal_is_told_with_the_remedy(tmp_path):
     filled(tmp_path, [1.0])
     (tmp_path / ".import.jsonl").write_bytes(b"nonsense\n")

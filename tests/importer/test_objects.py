@@ -213,6 +213,22 @@ def test_a_doubtful_frame_leaves_no_picture_of_those_before_it(tmp_path):
     assert not list((out / "images").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("modality", "more", "reason"),
+    [
+        ("SM", {"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, "slide-label"),
+        ("CT", {"RecognizableVisualFeatures": "YES"}, "recognizable-visual-features"),
+    ],
+)
+def test_what_a_header_says_is_held_though_a_person_vouches_for_the_modality(
+    tmp_path, modality, more, reason
+):
+    frames = np.full((1, 64, 64), 120, np.uint8)
+    source = image_file(tmp_path / "1.dcm", frames, Modality=modality, **more)
+    report = import_dicom(source, tmp_path / "out", KEY, accept=[modality])
+    assert [problem.reason for problem in report.quarantined] == [reason]
+
+
 def test_what_was_imported_keeps_its_pictures_when_it_is_held_later(tmp_path):
     dataset = dcmread(CT)
     dataset.Modality = "US"

@@ -41,6 +41,61 @@ def test_padding_is_black_and_does_not_shift_the_greys():
     assert np.abs(image[20:].astype(int) - plain[20:]).max() < 25
 
 
+@pytest.mark.parametrize(("signed", "written"), [(1, 63536), (0, -2000)])
+def test_padding_is_signed_as_the_pixels_are_whatever_the_file_wrote(signed, written):
+    pixels, dataset = decoded(CT)
+    padded = pixels.astype(np.int16)
+    padded[:40] = -2000
+    padded = padded if signed else padded.view(np.uint16)
+    dataset.PixelRepresentation = signed
+    dataset.add_new("PixelPaddingValue", *(("SS", -2000) if signed else ("US", 63536)))
+    expected = render(padded, dataset, 0, "auto")
+    dataset.add_new("PixelPaddingValue", "US" if signed else "SS", written)
+    assert (render(padded, dataset, 0, "auto") == expected).all()
+
+
+def test_a_window_narrower_than_one_unit_is_a_ramp():
+    """Of fractions: maps of diffusion or perfusion, scaled by a small slope."""
+    dataset = Dataset()
+    dataset.PhotometricInterpretation, dataset.RescaleSlope = "MONOCHROME2", "0.0001"
+    dataset.WindowCenter, dataset.WindowWidth = "0.25", "0.5"
+    image = render(np.arange(5001, dtype=np.uint16).reshape(1, -1), dataset)
+    assert image[0, 0] == 0 and image[0, 5000] == 255
+    assert abs(int(image[0, 2500]) - 128) <= 1
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_of_bytes_in_words_is_not_black(bits):
+    """PS3.3 C.7.6.3.1.5: some write 8-bit entries in words whose high byte is empty."""
+    dataset = _palette(bits, np.arange(256, dtype="<u2"))
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert (render(pixels, dataset) == pixels[:, :, None]).all()
+    assert render(pixels[:1], dataset).max() == 15  # dark colours of a palette stay dark
+
+
+def test_dark_colours_of_a_palette_of_words_stay_dark():
+    dataset = _palette(16, np.arange(256, dtype="<u2") * 257)
+    assert (render(np.full((2, 2), 7, np.uint8), dataset) == 7).all()
+    dataset = _palette(16, np.arange(256, dtype="<u2") * 128)
+    assert (render(np.full((2, 2), 1, np.uint8), dataset) == 0).all()
+
+
+def test_an_alpha_palette_is_no_fourth_colour():
+    dataset = _palette(8, np.arange(256, dtype="u1"))
+    dataset.AlphaPaletteColorLookupTableDescriptor = [256, 0, 8]
+    dataset.AlphaPaletteColorLookupTableData = bytes(256)
+    assert render(np.zeros((2, 2), np.uint8), dataset).shape == (2, 2, 3)
+
+
+def _palette(bits, entries):
+    dataset = Dataset()
+    dataset.PhotometricInterpretation, dataset.PixelRepresentation = "PALETTE COLOR", 0
+    for colour in ("Red", "Green", "Blue"):
+        setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, bits])
+        setattr(dataset, f"{colour}PaletteColorLookupTableData", entries.tobytes())
+    return dataset
+
+
 def test_the_table_and_the_slow_way_show_the_same():
     pixels, dataset = decoded(CT)
     for window in ("header", "auto", "lung"):

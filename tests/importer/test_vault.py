@@ -7,6 +7,8 @@ import pytest
 
 from importer.vault import Vault, VaultError, alone, in_use, vault_of
 
+from .files import small_files_only
+
 KEY, OTHER = b"k" * 32, b"o" * 32
 
 
@@ -49,6 +51,34 @@ def test_a_line_that_a_crash_cut_short_loses_only_itself(tmp_path):
     later = Vault(path, KEY)
     later.keep("f" * 20, {"kind": "study"})
     later.flush()
+    assert len(dict(Vault(path, KEY).entries())) == 4
+
+
+def test_a_first_line_that_was_cut_short_does_not_pass_for_another_key_s(tmp_path):
+    path = tmp_path / "v"
+    filled(path)
+    path.write_bytes(path.read_bytes()[:50])
+    later = Vault(path, KEY)
+    later.load()
+    later.keep("f" * 20, {"kind": "study"})
+    later.flush()
+    assert len(dict(Vault(path, KEY).entries())) == 1
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(tmp_path):
+    path = tmp_path / "v"
+    for _ in range(2):
+        with small_files_only(50), pytest.raises(OSError):
+            filled(path)
+        assert path.read_bytes() == b""
+    filled(path)
+    whole = path.read_bytes()
+    more = Vault(path, KEY)
+    more.keep("f" * 20, {"kind": "study"})
+    with small_files_only(len(whole) + 50), pytest.raises(OSError):
+        more.flush()
+    assert path.read_bytes() == whole
+    more.flush()
     assert len(dict(Vault(path, KEY).entries())) == 4
 
 

@@ -12,6 +12,8 @@ from importer.burned_in import Care, Verdict, care_for
 from .drawing import scanner, ultrasound
 
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_LABEL = ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,16 @@ SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
         ({"Modality": "OT"}, "read", "unknown-device"),
         ({"Modality": ""}, "read", "unknown-device"),
         ({"RecognizableVisualFeatures": "YES"}, "hold", "recognizable-visual-features"),
+        ({"Modality": "SM"}, "read", "unknown-device"),
+        ({"Modality": "SM", "ImageType": _LABEL}, "hold", "slide-label"),
+        ({"SOPClassUID": WHOLE_SLIDE, "Modality": "", "ImageType": _LABEL}, "hold", "slide-label"),
+        (
+            {"Modality": "SM", "ImageType": ["DERIVED", "PRIMARY", "OVERVIEW", "NONE"]},
+            "hold",
+            "slide-label",
+        ),
+        ({"Modality": "GM", "SpecimenLabelInImage": "YES"}, "hold", "slide-label"),
+        ({"ImageType": _LABEL}, "scan", "original-measurement"),  # of an MR's spins, for one
     ],
 )
 def test_each_kind_of_image_gets_its_care(changes, care, reason):

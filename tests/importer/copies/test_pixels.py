@@ -85,6 +85,32 @@ def test_a_palette_is_copied_when_it_is_as_long_as_it_says():
     assert copy.GreenPaletteColorLookupTableData == source.GreenPaletteColorLookupTableData
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_of_bytes_in_words_is_written_with_bytes(bits):
+    source = palette(described(8, 8, photometric="PALETTE COLOR"))
+    plain = {}
+    for colour in ("Red", "Green", "Blue"):
+        table = plain[colour] = source[f"{colour}PaletteColorLookupTableData"].value
+        words = np.frombuffer(table, "u1").astype("<u2").tobytes()
+        setattr(source, f"{colour}PaletteColorLookupTableData", words)
+        source[f"{colour}PaletteColorLookupTableDescriptor"].value = [256, 0, bits]
+    copy = copy_of(specimens.reread(source), [np.zeros((2, 2), np.uint8)])
+    for colour, table in plain.items():
+        assert copy[f"{colour}PaletteColorLookupTableDescriptor"].value == [256, 0, 8]
+        assert copy[f"{colour}PaletteColorLookupTableData"].value == table
+
+
+def test_a_palette_of_words_stays_one_where_a_colour_is_dark():
+    source = palette(described(8, 8, photometric="PALETTE COLOR"))
+    for colour, factor in (("Red", 257), ("Green", 257), ("Blue", 0)):
+        words = (np.arange(256, dtype="<u2") * factor).tobytes()
+        setattr(source, f"{colour}PaletteColorLookupTableData", words)
+        source[f"{colour}PaletteColorLookupTableDescriptor"].value = [256, 0, 16]
+    copy = copy_of(specimens.reread(source), [np.zeros((2, 2), np.uint8)])
+    assert copy.BluePaletteColorLookupTableDescriptor == [256, 0, 16]
+    assert len(copy.BluePaletteColorLookupTableData) == 512
+
+
 def test_a_palette_with_bytes_to_spare_is_refused():
     source = palette(described(8, 8, photometric="PALETTE COLOR"), extra=b"ZQ" * 9)
     with pytest.raises(CopyError, match="palette"):

@@ -1,6 +1,8 @@
 """Files, folders, media and hostile archives."""
 
 import io
+import multiprocessing
+import os
 import zipfile
 from pathlib import Path
 
@@ -82,6 +84,49 @@ def test_an_encrypted_or_damaged_archive_is_told_and_the_rest_goes_on(tmp_path):
     (tmp_path / "1.zip").write_bytes(b"PK\x03\x04" + b"\0" * 40)
     (tmp_path / "2").write_bytes(b"x")
     assert listed(tmp_path) == [("1.zip", "damaged-archive"), ("2", None)]
+
+
+@pytest.mark.parametrize(
+    ("compression", "old", "new"),
+    [
+        (zipfile.ZIP_LZMA, b"\x5d\0\0", b"\xff\xff\xff"),  # the codec's own properties
+        (zipfile.ZIP_STORED, "é".encode(), b"\xff\xff"),  # a name that is no UTF-8
+    ],
+)
+def test_whatever_is_wrong_in_an_archive_the_rest_goes_on(tmp_path, compression, old, new):
+    content = zipped(("é", b"1" * 100), ("b", b"2"), compression=compression)
+    (tmp_path / "1.zip").write_bytes(content.replace(old, new, 1))
+    found = listed(tmp_path)
+    assert found[0][1] == "damaged-archive" and len(found) == 2
+
+
+def test_a_member_without_a_name_is_told_and_the_rest_goes_on(tmp_path):
+    with zipfile.ZipFile(tmp_path / "1.zip", "w") as archive:
+        archive.writestr("a", b"1")
+        archive.writestr("b", b"2")
+        archive.infolist()[0].filename = ""
+    assert [problem for _, problem in listed(tmp_path)] == ["damaged-archive", None]
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path):
+    """In another process, as a user without rights: root may list everything."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1").write_bytes(b"x")
+    (tmp_path / "closed" / "below").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    try:
+        with multiprocessing.get_context("fork").Pool(1, _without_rights, (tmp_path,)) as pool:
+            found = pool.apply(listed, (Path(), Path("closed", "below")))
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+    assert found == [("1", None), ("closed", "cannot-be-read"), ("below", "cannot-be-read")]
+
+
+def _without_rights(folder):
+    os.chdir(folder)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
 
 
 def test_what_an_import_has_made_below_its_source_is_left_out(tmp_path):

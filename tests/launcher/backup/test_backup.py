@@ -10,7 +10,7 @@ import pytest
 import torch
 from redis import Redis
 
-from importer.keys import load_or_make_key, rotate
+from importer.keys import begin_rotation, end_rotation, load_or_make_key
 from importer.vault import Vault, in_use, vault_of
 from launcher.backup.archive import contents, verify
 from launcher.data_lock import DataLock
@@ -293,8 +293,8 @@ def test_the_key_and_the_vault_come_back_and_nothing_else_is_with_them(hospital,
 def test_a_key_of_another_name_and_a_newer_one_are_handled(hospital, tmp_path):
     key = hospital.data / "importer.key"
     hospital.run("backup", tmp_path / "h.tar.gz", "--hospital")
-    old, _ = rotate(key)
-    Vault(vault_of(key), old).rewrite(load_or_make_key(key))
+    old, new = begin_rotation(key)
+    Vault(vault_of(key), old).rewrite(new, lambda: end_rotation(key))
     status, said = hospital.run("restore", tmp_path / "h.tar.gz")
     assert status == 1 and "--replace" in said
     assert hospital.run("restore", tmp_path / "h.tar.gz", "--replace")[0] == 0
