@@ -107,6 +107,10 @@ def _backup(command: str) -> Callable[[Sequence[str]], int]:
 
 def _bench(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print(f"usage: quorum bench NAME [options]\n\nNAME: one of {', '.join(_BENCHES)}")
+        print("./quorum bench NAME --help lists its options.")
+        return 0
     if name not in _BENCHES:
         print(f"quorum bench: choose one of: {', '.join(_BENCHES)}", file=sys.stderr)
         return 2
@@ -116,6 +120,10 @@ def _bench(arguments: Sequence[str]) -> int:
 
 def _test(arguments: Sequence[str]) -> int:
     """ruff, mypy, then pytest, whose closing line comes last; all run whatever fails."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print("usage: quorum test [options of pytest, such as -k NAME or a file]\n")
+        print("Installs what the tests need, then runs ruff, mypy and pytest.")
+        return 0
     python = str(QUORUM.python)
     ensure_packages(TEST_PACKAGES)
     failed = []

@@ -86,6 +86,12 @@ def shown_password(password: str) -> str:
     return f"as in {data_folder() / 'secrets.json'}"
 
 
+def _how_many(text: str) -> int:
+    if not text.isdecimal() or len(text) > 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: give 0 or more")
+    return int(text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of ``./quorum up``; its exit status."""
     parser = argparse.ArgumentParser(
@@ -98,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=port_number, default=9090, help="port to listen on (%(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="worker processes (%(default)s)")
+    parser.add_argument(
+        "--workers", type=_how_many, default=1, help="worker processes (%(default)s)"
+    )
     arguments = parser.parse_args(argv)
     from ml_backend.label_studio import LabelStudio, LabelStudioError
     from ml_backend.settings import Settings, SettingsError

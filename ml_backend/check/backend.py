@@ -15,7 +15,7 @@ _AWAY = "the backend does not answer"
 
 
 def answers(deployment: Deployment) -> Outcome:
-    """Its health, without credentials."""
+    """Its health, without credentials; and what Label Studio calls comes through to it."""
     url = deployment.backend_url
     try:
         response = httpx.get(
@@ -42,6 +42,18 @@ def answers(deployment: Deployment) -> Outcome:
         return fails(
             f"{url} answers with HTTP {response.status_code}, but not as the backend",
             "Another program listens there: name the backend's address with --backend-url.",
+        )
+    call = _post(deployment, "/job_status", {})
+    try:
+        call.json()  # whatever the backend says is JSON, a refusal too
+    except ValueError:
+        deployment.away["backend"] = "Label Studio's calls do not come through to the backend"
+        return fails(
+            f"{url} leads to the backend, but what Label Studio calls there is answered by "
+            f"something before it (HTTP {call.status_code})",
+            "A proxy for people lets the page through alone: with --backend-url name the address "
+            "that Label Studio calls, or have the proxy let /setup, /predict, /webhook and "
+            "/job_status through.",
         )
     return ok(f"answers at {url}")
 
@@ -103,10 +115,15 @@ _HARMLESS = {"action": "QUORUM_CHECK", "project": {"id": 0}}
 
 def _call(deployment: Deployment, path: str, body: dict[str, Any], **more: Any) -> int:
     """The status of a call. Raises CannotTellError if the backend is away."""
+    return _post(deployment, path, body, **more).status_code
+
+
+def _post(deployment: Deployment, path: str, body: dict[str, Any], **more: Any) -> httpx.Response:
+    """A call's answer. Raises CannotTellError if the backend is away."""
     deployment.need("backend")
     url, more = f"{deployment.backend_url}{path}", {**more, "verify": deployment.trusted}
     try:
-        return httpx.post(url, json=body, timeout=REQUEST_S, trust_env=False, **more).status_code
+        return httpx.post(url, json=body, timeout=REQUEST_S, trust_env=False, **more)
     except httpx.HTTPError:
         raise CannotTellError(_AWAY) from None
 

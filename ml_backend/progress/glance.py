@@ -96,9 +96,10 @@ def concerns(
     workers = now.get("workers") or []
     start = "Start one: ./quorum up"
     silent = [w for w in workers if known(w.get("silent_s")) and w["silent_s"] > _SILENT_S]
-    if now.get("updated_at") and not workers:
+    told = now.get("updated_at") and not now.get("redis_away")
+    if told and not workers:
         add(True, "No worker is running", "workers", start)
-    elif now.get("updated_at") and not trainers(workers):
+    elif told and not trainers(workers):
         add(True, "No worker that trains is running", "workers", start)
     elif silent:
         add(False, f"{_several(len(silent), 'worker is', 'workers are')} silent", "workers")
@@ -115,7 +116,8 @@ def concerns(
         )
     problems = now.get("problems") or []
     if problems:
-        count = _several(len(problems), "slice was", "slices were")
+        every = len(problems) + (now.get("problems_left_out") or 0)
+        count = _several(every, "slice was", "slices were")
         add(False, f"{count} left out of the last round", "problems")
     held = (data.get("quarantined") or {}).get("held")
     if held:

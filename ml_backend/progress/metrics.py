@@ -73,9 +73,14 @@ def exposition(jobs: Jobs, settings: Settings) -> str:
     shown = sorted(projects)[:_MOST_PROJECTS]
     made.add("projects", "gauge", "Projects that are known.", len(projects))
     for project_id in shown:
+        store = store_of(settings, project_id)
         try:
-            _project(made, jobs, store_of(settings, project_id), project_id)
-        except (StoreError, RedisError):
+            _kept(made, store, project_id)
+            if up:  # else each project would wait for it in vain
+                _under_way(made, jobs, project_id)
+        except RedisError:
+            up = 0  # it went away just now
+        except StoreError:
             continue
     return made.text()
 
@@ -87,7 +92,8 @@ def _queues(made: Exposition, jobs: Jobs) -> None:
         made.add("workers", "gauge", "Workers that take jobs of a queue.", count, queue=queue)
 
 
-def _project(made: Exposition, jobs: Jobs, store: Store, project_id: int) -> None:
+def _kept(made: Exposition, store: Store, project_id: int) -> None:
+    """What the store has of a project."""
     counts: Mapping[str, Any] = store.figures("standing").get("counts") or {}
     made.add("project_slices", "gauge", "All slices.", counts.get("slices"), project=project_id)
     about = "Slices by state; a slice may be in several."
@@ -107,6 +113,10 @@ def _project(made: Exposition, jobs: Jobs, store: Store, project_id: int) -> Non
         about = "Seconds of the steps of the round that made the current version."
         value = outcome.get(f"{step}_s")
         made.add("round_step_seconds", "gauge", about, value, project=project_id, step=step)
+
+
+def _under_way(made: Exposition, jobs: Jobs, project_id: int) -> None:
+    """What Redis has of a project."""
     held = jobs.state(project_id)
     running, waits = bool(held.running()), held.waits
     made.add("rounds_running", "gauge", "Rounds that run.", running, project=project_id)

@@ -21,6 +21,7 @@ from ..figures.quality import BASELINE, QUALITY, quality
 from ..figures.standing import COUNTS, STATISTICS
 from ..jobs import Jobs
 from ..jobs.errands import REST, ROLLBACK
+from ..jobs.errors import DOWN
 from ..settings import Settings, SettingsError
 from ..store import Store
 from .remedies import remedy
@@ -93,28 +94,40 @@ def now(project: Project) -> Panel:
     standing = store.figures("standing")
     following = store.figures("next")
     counts = standing.get("counts") or {}
-    trouble = project.jobs.trouble(project.project_id)
-    working, asked = _at_work(project)
+    away = is_away(project.jobs)
+    trouble = DOWN if away else project.jobs.trouble(project.project_id)
+    working, asked = (None, {}) if away else _at_work(project)
     return {
         "project_id": project.project_id,
         "title": standing.get("title"),
         "address": project.address,
         "updated_at": standing.get("updated_at"),
         "counts": {name: counts.get(name) for name in COUNTS},
-        "round": _round(project),
+        "round": None if away else _round(project),
         "next": [
             {**dict.fromkeys(_NEXT), "address": _task(project, row.get("task")), **row}
             for row in following.get("next", [])
         ],
         "classes": following.get("classes", []),
-        "workers": working,
+        "workers": working or [],
+        "redis_away": working is None,  # then nobody knows who works
         "trouble": trouble,
         "remedy": remedy(trouble),
         "paused": project.settings.paused,
         "problems": standing.get("problems", []),
+        "problems_left_out": standing.get("problems_left_out", 0),
         "rest": _rest(project, asked),
         "rollback": _rollback(store, asked),
     }
+
+
+def is_away(jobs: Jobs) -> bool:
+    """Whether Redis does not answer: then nothing else is asked of it, and waited for in vain."""
+    try:
+        jobs.redis.ping()
+    except RedisError:
+        return True
+    return False
 
 
 def _round(project: Project) -> Panel | None:
@@ -142,12 +155,12 @@ def _round(project: Project) -> Panel | None:
     }
 
 
-def _at_work(project: Project) -> tuple[list[Panel], Mapping[str, Any]]:
-    """The workers, and what people have asked for that is not done; nothing while Redis is away."""
+def _at_work(project: Project) -> tuple[list[Panel] | None, Mapping[str, Any]]:
+    """The workers, None while Redis is away, and what people have asked for that is not done."""
     try:
         return workers(project.jobs.redis), project.jobs.errands.waiting(project.project_id)
     except RedisError:
-        return [], {}
+        return None, {}
 
 
 def _rest(project: Project, asked: Mapping[str, Any]) -> Panel | None:
@@ -282,11 +295,12 @@ class Shown:
                 del self._kept[key]
 
 
-def overview(project: Project) -> Panel:
-    """A row of the list of projects."""
+def overview(project: Project, redis_away: bool = False) -> Panel:
+    """A row of the list of projects; Redis is not asked while it is known to be away."""
     store = project.store
     standing = store.figures("standing")
-    found = project.jobs.latest(project.project_id) or {}
+    trouble = DOWN if redis_away else project.jobs.trouble(project.project_id)
+    found = {} if redis_away else project.jobs.latest(project.project_id) or {}
     current = store.current()
     rows = store.figures(QUALITY).get("versions", [])
     serving: Panel = next((row for row in rows if row["version"] == current), {})
@@ -296,7 +310,7 @@ def overview(project: Project) -> Panel:
         "address": f"/progress/{project.project_id}",
         "counts": standing.get("counts") or {},
         "round_status": found.get("job_status"),
-        "trouble": project.jobs.trouble(project.project_id),
+        "trouble": trouble,
         "mean_iou": serving.get("mean_iou"),
         "updated_at": standing.get("updated_at"),
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from ..jobs import JobsError
 from ..settings import SettingsError, parse_setting, variable_of
 from . import history
 from .action import ActionError, Done, Field, Scene, form_field
@@ -55,9 +57,9 @@ def pause(scene: Scene) -> Done:
 
 
 def resume(scene: Scene) -> Done:
-    """Let rounds begin by themselves again. Raises StoreError, JobsError."""
+    """Let rounds begin by themselves again. Raises StoreError."""
     keep(scene, {"paused": False})
-    scene.project.jobs.request_look(scene.project.project_id)
+    _look_soon(scene)
     return Done("Rounds begin by themselves again.")
 
 
@@ -92,8 +94,14 @@ def change(scene: Scene) -> Done:
     changed = keep(scene, values)
     if not changed:
         return Done("Nothing was changed.")
-    scene.project.jobs.request_look(scene.project.project_id)
+    _look_soon(scene)
     return Done("Kept. A round that runs goes on with what held when it began.", changed)
+
+
+def _look_soon(scene: Scene) -> None:
+    """Ask for a look; what was kept holds without one, and the periodic look follows it."""
+    with suppress(JobsError):
+        scene.project.jobs.request_look(scene.project.project_id)
 
 
 def in_words(error: str) -> str:

@@ -20,7 +20,7 @@ from . import actions, metrics
 from .access import access, known, settings_of_app
 from .action import Action, ActionError, Scene
 from .handing_over import export_formats
-from .panels import PANELS, Project, Shown, as_json, overview
+from .panels import PANELS, Project, Shown, as_json, is_away, overview
 from .rounds_by_hand import SETTINGS
 from .sign_in import flash
 
@@ -34,7 +34,8 @@ def projects() -> str:
     asks = access()
     ids = {int(number) for number in project_ids(settings.store_root)}
     seen = sorted((n for n in ids if asks is not None and asks.sees(n)), reverse=True)
-    rows = [overview(_project(number)) for number in seen[:_MOST_PROJECTS]]
+    away = is_away(known()["jobs"])
+    rows = [overview(_project(number), away) for number in seen[:_MOST_PROJECTS]]
     return render_template("projects.html", projects=rows, more=len(seen) - len(rows))
 
 

@@ -82,6 +82,8 @@ def _run(
         current = context.store.current()
         if crew is None or crew.version != current:
             crew, left, tried = Crew.of(context, current), [], set()
+            if report.made_as == "predictions" and report.version != crew.version:
+                report.done = 0  # drafts are of a version: each slice gets this one's
         if not left:  # also what was imported meanwhile
             failed = {problem["task_id"] for problem in report.problems}
             left = _remaining(context, made, report.made_as, crew.version, tried | failed)

@@ -137,7 +137,10 @@ def make_annotations(
 def fill_predictions(
     context: Context, crew: Crew, tasks: Sequence[Task], made: Made, report: Report
 ) -> None:
-    """Give score-only predictions of the current version their masks. Raises LabelStudioError."""
+    """Give score-only predictions of the current version their masks, where nobody has labelled.
+
+    Raises LabelStudioError.
+    """
     server, project = context.label_studio, context.project_id
     held = server.held_predictions(project, crew.version, [task.id for task in tasks])
     masked = {each.task_id for each in held if not each.empty}
@@ -147,6 +150,11 @@ def fill_predictions(
         task_id: to_regions(draft.label_map(), crew.config)
         for task_id, draft in pool.drafts.items()
     }
+    # Listed hours ago, perhaps: what people have labelled since was drawn without this draft, and
+    # would seem to have changed.
+    listed = server.tasks_of(project, list(regions))
+    bare = {task.id for task in listed if not task.annotations}
+    regions = {task_id: found for task_id, found in regions.items() if task_id in bare}
     drawn = [task_id for task_id, found in regions.items() if found]
     made.version = crew.version
     made.pending = {

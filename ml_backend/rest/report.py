@@ -26,13 +26,15 @@ class Report:
     error: str | None = None
     began_at: str = ""
     touched: int = 0  # annotations that undo left, because a person had changed them
+    undoes: bool = False  # what is counted is what was taken back
     problems: list[dict[str, Any]] = field(default_factory=list)  # slices without a mask, and why
 
     @classmethod
     def begin(cls, store: Store, made_as: str, version: str) -> Report:
         """Go on with a run of the same kind that has not ended, or begin one. Raises StoreError."""
         kept = store.figures(REST)
-        if kept.get("state") in _OPEN and kept.get("as") == made_as:
+        goes_on = kept.get("state") in _OPEN and kept.get("as") == made_as
+        if goes_on and not kept.get("undoes"):
             report = cls.read(store)
         else:
             now = datetime.now(timezone.utc).isoformat()

@@ -27,7 +27,7 @@ def undo_rest(context: Context, on_progress: Progress = silent) -> dict[str, Any
     LabelStudioError, StoreError, kept as the figures' error.
     """
     report = Report.read(context.store)
-    report.touched, report.problems, report.done = 0, [], 0
+    report.touched, report.problems, report.done, report.undoes = 0, [], 0, True
     report.end("undoing")
     try:
         made = what_was_made(context)

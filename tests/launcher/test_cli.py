@@ -40,7 +40,7 @@ def test_an_unknown_command_is_refused():
     assert "'dmeo'" in refused.stderr and "--help" in refused.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "connect", "import", "export"])
+@pytest.mark.parametrize("command", ["demo", "up", "connect", "import", "export", "bench", "test"])
 def test_every_command_explains_itself(command):
     shown = quorum(command, "--help")
     assert shown.returncode == 0, shown.stderr
@@ -86,6 +86,13 @@ def test_up_says_what_it_needs_and_what_it_cannot_reach(tmp_path):
     )
     assert dead.returncode == 1 and "cannot be reached" in dead.stderr
     assert "Traceback" not in dead.stderr
+
+
+@pytest.mark.parametrize("text", ["-1", "two", "99999"])
+def test_up_with_no_number_of_workers_is_refused(text, capsys):
+    with pytest.raises(SystemExit) as refused:
+        up.main([f"--workers={text}"])
+    assert refused.value.code == 2 and "is no number of workers" in capsys.readouterr().err
 
 
 def test_connect_without_a_running_backend_says_so(tmp_path):

@@ -504,6 +504,52 @@ def test_another_version_that_takes_over_does_the_rest(settings, context, projec
     assert versions.count(first) == 8 and set(versions) == {first, second}
 
 
+def test_as_predictions_each_slice_counts_once_whatever_version_drafts(
+    settings, context, project, store
+):
+    turns = iter([False, False, True, True])
+    ended = annotate_rest(context, "predictions", cancelled=lambda: next(turns))
+    assert (ended["state"], ended["done"]) == ("cancelled", 8)
+    project.annotate([t.id - 1 for t in project.tasks(1) if not t.annotations][:3])
+    run_round(settings, project, 1, force=True)
+    ended = annotate_rest(context, "predictions")
+    bare = len([t for t in project.tasks(1) if not t.annotations])
+    assert ended["state"] == "done" and ended["done"] == ended["total"] <= bare
+
+
+def test_a_slice_labelled_during_the_run_gets_no_draft(context, project, store):
+    version, labelled = store.current(), []
+
+    def label(step, done, total):
+        for task_id in store.noted(version, "order")["tasks"]:
+            if not labelled and not project.results[version, task_id]:
+                labelled.append(task_id)
+                project.submit(task_id, PERSON, [])
+
+    assert annotate_rest(context, "predictions", label)["state"] == "done"
+    (late,) = labelled
+    assert project.results[version, late] == []
+    made = store.figures(MADE)
+    assert made["drafted"] and str(late) not in {**made["drafted"], **made["nothing"]}
+
+
+def test_after_an_undo_that_failed_only_what_is_made_anew_is_counted(context, project, monkeypatch):
+    annotate_rest(context, "annotations")
+    remove, calls = Served.remove_annotations, itertools.count(1)
+
+    def fail_the_second_time(*about):
+        if next(calls) == 2:
+            raise LabelStudioDown("did not answer in time")
+        remove(*about)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Served, "remove_annotations", fail_the_second_time)
+        with pytest.raises(LabelStudioDown):
+            undo_rest(context)
+    ended = annotate_rest(context, "annotations")
+    assert (ended["state"], ended["done"], ended["total"]) == ("done", 4, 4)
+
+
 def test_undo_takes_back_what_nobody_touched_and_nothing_else(context, project, store):
     annotate_rest(context, "annotations")
     edited, joined, *others = sorted(project.made)

@@ -34,10 +34,10 @@ def curve(
     """
     drawn = [(labels, *bounds(interval)) for labels, interval in points if known(labels)]
     drawn.sort(key=lambda point: point[0])
-    others = [(x, y) for x, y in random or () if known(x) and known(y)]
     across = _across(
         [x for x, *_ in drawn], budget, bounds(reach) if known(target) else (None,) * 3
     )
+    others = _until(across.high, [(x, y) for x, y in random or () if known(x) and known(y)])
     levels = [v for _, *found in drawn for v in found if v is not None] + [y for _, y in others]
     up = _up([*levels, *([target] if known(target) else [])])
 
@@ -75,6 +75,17 @@ def _across(spent: Sequence[float], budget: float | None, reach: Sequence[float 
     far = max([*spent, 1.0])
     joined = [v for v in (budget, *reach) if known(v) and v <= _NEAR * far]
     return Scale(0.0, 1.04 * max([far, *joined]))
+
+
+def _until(far: float, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A line's points up to so many labels, ending where it leaves the chart."""
+    ordered = sorted(points)
+    inside = [point for point in ordered if point[0] <= far]
+    beyond = next((point for point in ordered if point[0] > far), None)
+    if inside and beyond and inside[-1][0] < far:
+        (x, y), (next_x, next_y) = inside[-1], beyond
+        inside.append((far, y + (next_y - y) * (far - x) / (next_x - x)))
+    return inside
 
 
 def _up(levels: Iterable[float]) -> Scale:

@@ -197,6 +197,15 @@ def test_nothing_starts_in_the_middle_of_a_restore(place, archive):
     DataLock(place.data).release()
 
 
+def test_half_a_restore_is_not_backed_up(place, archive, tmp_path):
+    (place.data / "restoring.json").write_text('{"archive": "another"}')
+    status, said = place.run("backup", tmp_path / "half.tar.gz")
+    assert status == 1 and "give the same ./quorum restore again" in said
+    assert not (tmp_path / "half.tar.gz").exists()
+    assert place.run("restore", archive, "--replace")[0] == 0
+    assert place.run("backup", tmp_path / "whole.tar.gz")[0] == 0
+
+
 def test_a_backup_overwrites_nothing_and_wants_a_folder(place, archive, tmp_path):
     before = archive.read_bytes()
     status, said = place.run("backup", archive)

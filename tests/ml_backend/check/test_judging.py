@@ -2,6 +2,9 @@
 
 import base64
 import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -213,3 +216,51 @@ def test_an_address_that_no_host_can_have_is_told_as_not_answering():
     deployment = Deployment(Settings(), asked_backend_url=f"http://{'a' * 70}.example")
     outcome = backend.answers(deployment)
     assert outcome.state is FAILS and "nothing answers" in outcome.found
+
+
+@contextmanager
+def backend_behind(lets_calls_through):
+    """A server that answers as the backend does, or as a proxy that lets people through alone."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            told = {"status": "UP", "model_class": "CommitteeModel"}
+            self._answer(200, "application/json", json.dumps(told).encode())
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if lets_calls_through:
+                self._answer(401, "application/json", b'{"error": "who are you"}')
+            else:
+                self._answer(404, "text/html", b"<h1>404 Not Found</h1>")
+
+        def _answer(self, status, kind, content):
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *about):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("lets_calls_through", [True, False])
+def test_a_proxy_that_lets_people_through_alone_is_not_taken_for_the_backend(lets_calls_through):
+    settings = Settings(
+        basic_auth_user="quorum", basic_auth_password="right", webhook_secret="secret"
+    )
+    with backend_behind(lets_calls_through) as url:
+        deployment = Deployment(settings, asked_backend_url=url)
+        first, *others = [check.run(deployment) for check in backend.CHECKS]
+    if lets_calls_through:
+        assert first.state is OK
+    else:
+        assert first.state is FAILS and "HTTP 404" in first.found
+        assert "--backend-url" in first.remedy
+        assert [finding.state for finding in others] == [UNKNOWN] * 3

@@ -1,6 +1,8 @@
 """A backend with pages, a real Redis and a real store, and browsers and scripts that ask it."""
 
 import re
+import socket
+import threading
 
 import pytest
 
@@ -117,3 +119,23 @@ def viewer(app, link):
     browser = app.test_client()
     assert browser.get(link).status_code == 303
     return browser
+
+
+@pytest.fixture
+def hangs_up():
+    """A port at which whoever calls is hung up on, and the calls that came so far."""
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            while True:
+                try:
+                    caller, _ = server.accept()
+                except OSError:
+                    return
+                calls.append(1)
+                caller.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield server.getsockname()[1], calls
+        server.shutdown(socket.SHUT_RDWR)

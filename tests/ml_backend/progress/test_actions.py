@@ -248,6 +248,20 @@ def test_the_rest_waits_for_a_version_and_there_is_nothing_to_undo_before(signed
     assert untrained.status_code == 422 and "label the first slices" in untrained.text
 
 
+def test_what_is_kept_is_said_to_be_and_noted_while_the_queue_is_away(settings, store, tmp_path):
+    away = create_app(replace(settings, redis_url=f"unix://{tmp_path}/none.sock")).test_client()
+    sign_in(away)
+    for name, form, kept in (
+        ("settings", {"k": "7"}, {"k": 7}),
+        ("pause", {}, {"k": 7, "paused": True}),
+        ("resume", {}, {"k": 7, "paused": False}),
+    ):
+        assert act(away, name, **form).status_code == 303
+        assert store.overrides() == kept
+    noted = [entry["what"] for entry in store.figures("history")["actions"]]
+    assert noted == ["resume", "pause", "settings"]
+
+
 def test_the_history_keeps_the_newest(jobs, store):
     for number in range(history.NEWEST + 5):
         history.record(jobs, store, PROJECT, "q", "train", str(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -129,6 +130,22 @@ def test_target_budget_and_baseline_are_drawn_where_they_lie() -> None:
     assert "target 0.90" in chart
     assert of(chart, "line", "budget")[0].get("x1") == "96.15%"
     assert len(of(chart, "path", "random")) == 1
+
+
+def test_a_baseline_that_goes_on_beyond_the_chart_leaves_it_where_it_does() -> None:
+    points = [(100, interval(0.5)), (200, interval(0.6))]
+    random = [[50, 0.4], [150, 0.5], [1000, 0.9]]
+    (line,) = of(curve(points, "c", "T", random=random), "path", "random")
+    steps = [
+        [float(n) for n in step[1:].split()]
+        for step in re.findall("[ML][^ML]+", line.get("d") or "")
+    ]
+    assert len(steps) == 3 and steps[-1][0] == 100  # at 208 labels, where it is at 0.527
+    x, y = zip(*steps, strict=True)
+    slope = [(y[n + 1] - y[n]) / (x[n + 1] - x[n]) for n in (0, 1)]
+    assert slope[1] / slope[0] == pytest.approx((0.4 / 850) / (0.1 / 100), rel=0.01)
+    (alone,) = of(curve(points, "c", "T", random=[[50, 0.4], [150, 0.5]]), "path", "random")
+    assert len(re.findall("[ML]", alone.get("d") or "")) == 2
 
 
 def test_a_budget_far_ahead_does_not_press_the_curve_together() -> None:

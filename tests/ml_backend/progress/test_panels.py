@@ -2,10 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from rq import Queue, SimpleWorker
 
+from ml_backend.app import create_app
 from ml_backend.figures.quality import QUALITY, refresh_quality
 from ml_backend.jobs import HEAVY, QUICK
 from ml_backend.progress.panels import PANELS, as_json
@@ -79,6 +81,41 @@ def test_the_page_shows_who_disagrees_what_was_left_out_and_what_went_wrong(app,
     assert "draws 1.31 times as large" in page and "0.65 to 0.78" in page
     assert "no mask &lt;b&gt;" in page and "no mask <b>" not in page
     assert "cannot be reached" in page and "http://ls/3" in page
+
+
+def test_what_was_left_out_and_is_not_listed_counts_too(app, api, store):
+    problems = [{"task_id": n, "reason": "no mask"} for n in range(100)]
+    left_out = {"problems": problems, "problems_left_out": 300}
+    store.keep_figures("standing", {**store.figures("standing"), **left_out})
+    assert api("/now").json["problems_left_out"] == 300
+    page = app.test_client().get(f"/progress/{PROJECT}", auth=AUTH).text
+    assert "400 slices were left out of the last round" in page
+    assert "394 more" in page and "and 300 more, which are not listed" in page
+
+
+def test_without_redis_nobody_says_that_no_worker_runs(settings, store, tmp_path):
+    away = create_app(replace(settings, redis_url=f"unix://{tmp_path}/none.sock")).test_client()
+    page = away.get(f"/progress/{PROJECT}", auth=AUTH).text
+    assert "Redis cannot be reached" in page
+    assert "No worker" not in page and "Who works is not known" in page
+
+
+@pytest.mark.parametrize("path", ["/progress", "/metrics", f"/api/progress/{PROJECT}/now"])
+def test_a_redis_that_is_away_is_asked_once_however_many_projects_there_are(
+    settings, store, hangs_up, path
+):
+    port, calls = hangs_up
+    for project_id in range(10, 30):
+        Store(settings.store_root, project_id).keep_figures("standing", {"counts": {"slices": 3}})
+    away = create_app(replace(settings, redis_url=f"redis://127.0.0.1:{port}/0")).test_client()
+    assert away.get(path, auth=AUTH).status_code == 200
+    calls.clear()
+    away.application.extensions["quorum"]["shown"].forget(PROJECT)
+    answer = away.get(path, auth=AUTH)
+    assert answer.status_code == 200 and len(calls) == 1
+    if path == "/metrics":
+        assert "quorum_redis_up 0" in answer.text
+        assert 'quorum_project_slices{project="29"} 3' in answer.text
 
 
 @pytest.mark.parametrize(
