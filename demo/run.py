@@ -298,5 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, help="write the simulated rounds to this file")
     parser.add_argument("--port", type=port_number, help="Label Studio's port (8080)")
     parser.add_argument("--backend-port", type=port_number, help="the backend's port (9090)")
-    parser.add_argument("--data", type=Path, help="data folder (.quorum/demo)")
+    parser.add_argument(
+        "--data", type=Path, help="data folder (.quorum/demo, of a simulation .quorum/simulation)"
+    )
     return parser

@@ -18,13 +18,11 @@ def reveal_command(argv: Sequence[str]) -> int:
     parser = parser_of("reveal", reveal_command)
     parser.add_argument("pseudonym", nargs="*", help="all, if none is given")
     parser.add_argument("--vault", type=Path, help="if it does not lie beside the key")
-    add_key_option(parser)
+    add_key_option(parser, made=False)
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        key = key_file(arguments)
-        if not key.exists():  # never make one here: it could not open anything
-            raise KeyFileError(f"there is no key file {key}")
+        key = _there(key_file(arguments))
         vault = Vault(arguments.vault or vault_of(key), load_or_make_key(key))
         found = vault.reveal(arguments.pseudonym) if arguments.pseudonym else dict(vault.entries())
         print(json.dumps(found, indent=1, ensure_ascii=False))
@@ -39,11 +37,11 @@ def reveal_command(argv: Sequence[str]) -> int:
 def rotate_command(argv: Sequence[str]) -> int:
     """Replace the hospital's key, and encrypt the vault under the new one."""
     parser = parser_of("rotate-key", rotate_command)
-    add_key_option(parser)
+    add_key_option(parser, made=False)
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        path = key_file(arguments)
+        path = _there(key_file(arguments))
         with alone(vault_of(path)):
             Vault(vault_of(path), load_or_make_key(path)).load()  # readable, or nothing is touched
             old, new = begin_rotation(path)
@@ -62,3 +60,10 @@ def rotate_command(argv: Sequence[str]) -> int:
         return 0
 
     return guarded("rotate-key", key_file(arguments).parent, run)
+
+
+def _there(key: Path) -> Path:
+    """A key file that there is: a new one could not open anything, and rotates no old one."""
+    if not key.exists():
+        raise KeyFileError(f"there is no key file {key}: give the import's with --key")
+    return key

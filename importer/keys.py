@@ -101,7 +101,12 @@ def begin_rotation(path: Path) -> tuple[bytes, bytes]:
 def end_rotation(path: Path) -> None:
     """Put the new key in the place of the old one, which is kept as NAME.old. Raises OSError."""
     kept, fresh = _beside(path)
-    os.link(path, kept)
+    try:
+        os.link(path, kept)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links
+        _make_at_once(kept, path.read_text("ascii"))
     os.replace(fresh, path)
 
 

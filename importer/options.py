@@ -105,9 +105,10 @@ def accepted(arguments: argparse.Namespace) -> set[str]:
     return accept
 
 
-def add_key_option(parser: argparse.ArgumentParser) -> None:
-    """--key."""
-    parser.add_argument("--key", type=Path, help="the hospital's key file (made on first use)")
+def add_key_option(parser: argparse.ArgumentParser, made: bool = True) -> None:
+    """--key, of a command that makes the file on first use or needs it to be there."""
+    when = " (made on first use)" if made else ", as imports made it"
+    parser.add_argument("--key", type=Path, help=f"the hospital's key file{when}")
 
 
 def add_making_options(parser: argparse.ArgumentParser) -> None:

@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the original DICOM: files, folders, zips",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for what is made")
-    add_key_option(parser)
+    add_key_option(parser, made=False)
     parser.add_argument("--vault", type=Path, help="if it does not lie beside the key")
     parser.add_argument(
         "--format",

@@ -21,8 +21,10 @@ _FIRST = "Label Studio, queue and store"
 
 # Read elsewhere: what a command is told on its way to the importer, the launcher and the tests.
 OTHERS = {
-    "QUORUM_BIND": "host and port that `python -m ml_backend.serving` listens on, as in containers",
-    "QUORUM_KEY_FILE": "the hospital's key file; `importer.key` in `QUORUM_DATA_DIR` if unset",
+    "QUORUM_BIND": "the backend's: host and port that `python -m ml_backend.serving` listens on, "
+    "as in containers",
+    "QUORUM_KEY_FILE": "the hospital's key file; `importer.key` in `QUORUM_DATA_DIR` if unset. "
+    "Also read by `reveal`, `rotate-key`, `return`, `backup --hospital` and `restore`",
     "QUORUM_DICOMWEB_USER": "user of a DICOMweb server, with `QUORUM_DICOMWEB_PASSWORD`",
     "QUORUM_DICOMWEB_PASSWORD": "its password",
     "QUORUM_DICOMWEB_TOKEN": "bearer token of a DICOMweb server, in place of user and password",
@@ -165,9 +167,9 @@ def _importer() -> list[str]:
         for limit in fields(Limits)
     ]
     return [
-        "## The importer's",
-        "`./quorum import`, `receive` and `release` also read these. They are no settings of the "
-        "backend.",
+        "## Others, and the importer's",
+        "These are no settings of a project. `./quorum import`, `receive`, `release` and `return` "
+        "read those of DICOMweb servers and the limits.",
         table(("variable", "what it is"), [(code(name), why) for name, why in OTHERS.items()]),
         "What one object or archive may cost. Each must be a number above 0.",
         table(("variable", "default", "at most"), rows),

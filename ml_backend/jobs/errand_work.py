@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ def export_job(project_id: int, format_name: str, include: str = "labelled") -> 
             place = settings.data_dir / "exports"
             errand.fail(f"{place} cannot be written ({error.strerror}): free some space there")
         else:
-            errand.tell({"state": "done", **about, "name": target.name})
+            # Workers on other machines keep files that the backend does not see.
+            made = {"name": target.name, "host": socket.gethostname()}
+            errand.tell({"state": "done", **about, **made})
 
 
 def note_failure(settings: Settings, project_id: int, slot: str, error: str, **more: str) -> None:

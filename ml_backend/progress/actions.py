@@ -181,7 +181,7 @@ ACTIONS: Mapping[str, Action] = {
         "Prepare it",
         (
             "Images and masks are put into one file with a manifest and a data sheet.",
-            "It is kept on the backend's machine until newer ones replace it.",
+            "It is kept on the machine of the worker that makes it until newer ones replace it.",
         ),
         over.export,
         fields=over.format_field,

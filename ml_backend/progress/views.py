@@ -168,6 +168,9 @@ def _confirm_page(scene: Scene, action: Mapping[str, Any], error: str | None) ->
     )
 
 
+_NOT_HERE = dict.fromkeys(("bytes", "made_at", "error", "address", "host"))
+
+
 def _exports(found: Project) -> list[dict[str, Any]]:
     """Data sets that are prepared or are being, the newest first."""
     rows = []
@@ -179,8 +182,12 @@ def _exports(found: Project) -> list[dict[str, Any]]:
         name = next(iter(asked["arguments"]), None) if asked else kept.get("format")
         row = {"name": None, "format": name, "state": "running" if asked else "failed"}
         error = None if asked else kept.get("error")
-        rows.append({**row, "bytes": None, "made_at": None, "error": error, "address": None})
-    for path in downloads(found.common, found.project_id):
+        rows.append({**row, **_NOT_HERE, "error": error})
+    here = downloads(found.common, found.project_id)
+    if kept.get("state") == "done" and kept.get("name") not in [path.name for path in here]:
+        row = {"name": kept.get("name"), "format": kept.get("format"), "state": "elsewhere"}
+        rows.append({**row, **_NOT_HERE, "host": kept.get("host")})
+    for path in here:
         try:
             about = path.stat()
         except OSError:  # replaced by a newer one just now
@@ -195,6 +202,7 @@ def _exports(found: Project) -> list[dict[str, Any]]:
                 "made_at": moment.isoformat(timespec="seconds"),
                 "error": None,
                 "address": f"/progress/{found.project_id}/exports/{path.name}",
+                "host": None,
             }
         )
     return rows

@@ -36,6 +36,13 @@ def test_the_command_says_what_it_did_and_how_it_ended(tmp_path, places, capsys)
     assert "move" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["rotate-key", "reveal"])
+def test_a_key_that_is_not_there_is_neither_made_nor_rotated(tmp_path, capsys, command):
+    assert run(command, "--key", tmp_path / "mistyped.key") == 2
+    assert "there is no key file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_dry_run_reports_and_writes_nothing(tmp_path, places, capsys):
     assert run("import", CT, MR, bundled("rtstruct.dcm"), *places, "--dry-run", "--json") == 0
     report = json.loads(capsys.readouterr().out)

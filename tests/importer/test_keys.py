@@ -25,7 +25,10 @@ def test_the_key_is_made_once_for_its_owner_alone(tmp_path):
         load_or_make_key(path)
 
 
-def test_rotation_keeps_the_old_key_aside_and_never_twice(tmp_path):
+@pytest.mark.parametrize("linkable", [True, False])
+def test_rotation_keeps_the_old_key_aside_and_never_twice(tmp_path, linkable, monkeypatch):
+    if not linkable:
+        monkeypatch.setattr(os, "link", _no_links)
     path = tmp_path / "importer.key"
     first = load_or_make_key(path)
     old, new = begin_rotation(path)

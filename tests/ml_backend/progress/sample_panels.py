@@ -302,6 +302,7 @@ def under_way(text: str = "") -> dict[str, Any]:
             "made_at": AT,
             "address": "/progress/8/exports/a.zip",
         },
+        {**row, "name": f"b{text}.zip", "state": "elsewhere", "host": f"worker{text}"},
     ]
     found["export_formats"] = [{"name": "png", "title": f"PNG{text}"}]
     found["actions"] = {name: action(name, name != "stop", text) for name in ACTIONS}

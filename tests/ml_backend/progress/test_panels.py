@@ -247,6 +247,13 @@ def test_no_name_of_a_data_set_leads_out_of_the_data_sets(app, settings):
     assert client.get(f"/progress/5/exports/{folder.name}", auth=AUTH).status_code == 404
 
 
+def test_a_data_set_that_a_worker_elsewhere_keeps_is_told(app, store):
+    done = {"state": "done", "format": "png", "name": "project-4-png-x.zip", "host": "gpu-2"}
+    store.keep_figures("export", done)
+    page = app.test_client().get(f"/progress/{PROJECT}", auth=AUTH).text
+    assert "project-4-png-x.zip is not on this machine: the worker on gpu-2" in page
+
+
 def test_workers_are_shown_with_what_they_do(jobs):
     redis = jobs.redis
     jobs.enqueue(HEAVY, "step_job", PROJECT, 1, CURRENT, "train-0", job_id="s1")
