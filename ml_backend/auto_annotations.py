@@ -168,10 +168,11 @@ def marked_version(annotation: Annotation) -> str | None:
 
 
 def _marked_by(regions: Iterable[Mapping[str, Any]]) -> str | None:
-    for region in regions:
-        text = (region.get("meta") or {}).get("text") or []
-        for line in map(str, [text] if isinstance(text, str) else text):
-            if line.startswith(_MARK):
+    for region in regions:  # of an import they hold anything: Label Studio asks for a list alone
+        meta = region.get("meta") if isinstance(region, Mapping) else None
+        text = meta.get("text") if isinstance(meta, Mapping) else None
+        for line in text if isinstance(text, list | tuple) else [text]:
+            if isinstance(line, str) and line.startswith(_MARK):
                 return line.removeprefix(_MARK).partition(",")[0].strip()
     return None
 

@@ -65,7 +65,9 @@ def decode_rle(rle: object, height: int, width: int) -> BoolMask:
     except (TypeError, ValueError):
         raise MaskError(_DAMAGED) from None
     if int.from_bytes(data[:4], "big") != count:
-        raise MaskError(f"a brush region's code does not belong to {width} x {height} pixels")
+        raise MaskError(
+            f"a brush region's code does not belong to {width} x {height} pixels: draw it again"
+        )
     try:
         return read_alpha(data, height * width).reshape(height, width)
     except DamagedCode:
@@ -100,7 +102,9 @@ def decode_bitmask(url: object, height: int, width: int) -> BoolMask:
         content = base64.b64decode(url[len(_PNG) :], validate=True)
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if image.size != (width, height):  # known before any pixel is decoded
-                raise MaskError(f"a bitmask region's PNG is not {width} x {height} pixels large")
+                raise MaskError(
+                    f"a bitmask region's PNG is not {width} x {height} pixels large: draw it again"
+                )
             if "A" not in image.getbands() and "transparency" not in image.info:
                 raise MaskError("a bitmask region's PNG has no transparency: draw it again")
             alpha: BoolMask = np.asarray(image.convert("RGBA"))[:, :, 3] > 0

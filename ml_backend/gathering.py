@@ -43,7 +43,11 @@ def read_image(label_studio: LabelStudio, task: Task, config: BrushConfig) -> Gr
     """A task's image, (H, W) or (H, W, 3) uint8. Raises LabelStudioError or ImageError."""
     url = task.data.get(config.image_key)
     if not isinstance(url, str) or not url:
-        raise ImageError(f"the task has no image under '{config.image_key}' in its data")
+        raise ImageError(
+            f"the task has no image under '{config.image_key}' in its data: import it again"
+        )
+    if any("\ud800" <= character <= "\udfff" for character in url):
+        raise ImageError("the image's address holds half a character: import the task again")
     # A task that Label Studio has not stored yet has no number (predict).
     return decode_image(label_studio.image(url, task.id if task.id > 0 else None))
 

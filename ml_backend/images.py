@@ -60,7 +60,8 @@ def read_image(content: bytes) -> npt.NDArray[np.uint8]:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as stored:
             if stored.width * stored.height > _MAX_PIXELS:
                 raise ImageError(
-                    f"the image has {stored.width} x {stored.height} pixels: too large"
+                    f"the image is too large, {stored.width} x {stored.height} pixels: import it "
+                    "smaller, with 8192 x 8192 at most"
                 )
             # As the browser shows it, and annotators draw on it.
             turn = _turn(stored)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Drawn:
         """Decode an annotation for a slice of that size in pixels."""
         regions = [
             {name: value for name, value in region.items() if name != "value"}
+            if isinstance(region, Mapping)
+            else {}  # of an import; to_label_map() complains of it
             for region in annotation.regions
         ]
         light = replace(annotation, regions=regions)

@@ -91,7 +91,7 @@ def to_label_map(
     for number, region in enumerate(regions or (), start=1):
         try:
             if not isinstance(region, Mapping):
-                raise MaskError("is no region")
+                raise MaskError("it is no region: delete it, and draw it again")
             index = _class_of(region, config)
             if index:
                 label_map[_painted(region, height, width)] = index
@@ -130,7 +130,7 @@ def _class_of(region: Mapping[str, Any], config: BrushConfig) -> int:
                 "BrushLabels, or label the region anew"
             )
     if len(ours) > 1:
-        raise MaskError(f"it is '{ours[0]}' and '{ours[1]}' at once: a pixel has one class")
+        raise MaskError(f"it is '{ours[0]}' and '{ours[1]}' at once: leave it one label")
     return config.labels.index(ours[0]) + 1 if ours else 0
 
 
@@ -163,7 +163,9 @@ def _drawn_on(region: Mapping[str, Any], height: int, width: int) -> tuple[int, 
     if (h, w) == (height, width):
         return height, width
     if not (type(h) is int and type(w) is int and h > 0 and w > 0 and h * w <= _MAX_PIXELS):
-        raise MaskError("it does not say how large the image was that it was drawn on")
+        raise MaskError(
+            "it does not say how large the image was that it was drawn on: draw it again"
+        )
     # A copy has the same shape up to its rounding to whole pixels; what is equal along one side
     # and not along the other was cut.
     rounding = max(h + w, height + width) / 2

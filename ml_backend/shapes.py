@@ -52,11 +52,15 @@ def inside(kind: str, value: Mapping[str, Any], height: int, width: int) -> Bool
         return _fill(np.array([origin + a * u + b * v for a, b in sides]), height, width)
     if across == 0 or along == 0:
         return np.zeros((height, width), dtype=bool)
-    dx = np.arange(width) + 0.5 - origin[0]
-    dy = (np.arange(height) + 0.5 - origin[1])[:, None]
+    reach = np.hypot(across * u, along * v)
+    columns = _span(origin[0] - reach[0], origin[0] + reach[0], width)
+    rows = _span(origin[1] - reach[1], origin[1] + reach[1], height)
+    dx = np.arange(columns.start, columns.stop) + 0.5 - origin[0]
+    dy = (np.arange(rows.start, rows.stop) + 0.5 - origin[1])[:, None]
+    ellipse = np.zeros((height, width), dtype=bool)
     with np.errstate(over="ignore"):  # of a hair's breadth: infinitely far is outside
         first, second = (dx * u[0] + dy * u[1]) / across, (dx * v[0] + dy * v[1]) / along
-        ellipse: BoolMask = np.hypot(first, second) <= 1
+        ellipse[rows, columns] = np.hypot(first, second) <= 1
     return ellipse
 
 
@@ -88,11 +92,24 @@ def _number(value: Mapping[str, Any], name: str, default: float | None = None) -
     raise ShapeError(f"has an impossible {name}: draw it again")
 
 
+def _span(low: float, high: float, size: int) -> slice:
+    """The pixels of a row or column that something from `low` to `high` may reach, and a few more.
+
+    Hundreds of small shapes on a slice are usual: each is drawn in a part of it alone.
+    """
+    start = min(max(math.floor(low) - 1, 0), size)
+    return slice(start, max(start, min(math.ceil(high) + 1, size)))
+
+
 def _fill(corners: Floats, height: int, width: int) -> BoolMask:
     """The pixels whose centres a closed outline, (P, 2) in pixels, winds around."""
-    winding = np.zeros((height, width + 1), dtype=np.int32)
+    filled = np.zeros((height, width), dtype=bool)
     if len(corners) < 3:
-        return np.zeros((height, width), dtype=bool)
+        return filled
+    (left, upper), (right, lower) = corners.min(axis=0), corners.max(axis=0)
+    rows, columns = _span(upper, lower, height), _span(left, right, width)
+    shape = rows.stop - rows.start, columns.stop - columns.start + 1
+    winding = np.zeros(shape, dtype=np.int32)
     starts, ends = corners, np.roll(corners, -1, axis=0)
     upward = ends[:, 1] < starts[:, 1]
     tops, bottoms = np.where(upward[:, None], ends, starts), np.where(upward[:, None], starts, ends)
@@ -111,6 +128,8 @@ def _fill(corners: Floats, height: int, width: int) -> BoolMask:
         share = (row + 0.5 - top[:, 1]) / (bottom[:, 1] - top[:, 1])
         x = top[:, 0] + share * (bottom[:, 0] - top[:, 0])
         column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-        np.add.at(winding, (row, column), np.where(upward[edge], -1, 1).astype(np.int32))
-    filled: BoolMask = np.cumsum(winding[:, :width], axis=1) != 0
+        # What lies to the left of the image, or to the right, is clipped to where the part ends.
+        at = row - rows.start, np.clip(column, columns.start, columns.stop) - columns.start
+        np.add.at(winding, at, np.where(upward[edge], -1, 1).astype(np.int32))
+    filled[rows, columns] = np.cumsum(winding[:, :-1], axis=1) != 0
     return filled

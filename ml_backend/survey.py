@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,9 +152,11 @@ def unit_of(task: Task) -> Unit:
         return str(value) if value not in (None, "") else None
 
     position: Any = task.data.get("slice_position_mm")
+    # A whole number in JSON may be larger than any float.
+    known = isinstance(position, int | float) and abs(position) <= sys.float_info.max
     return Unit(
         slice_id=text("slice") or str(task.id),
         patient=text("patient"),
         series=text("series"),
-        position_mm=float(position) if isinstance(position, int | float) else None,
+        position_mm=float(position) if known else None,
     )

@@ -65,7 +65,8 @@ class Sink:
 
     def add_text(self, path: str, text: str) -> dict[str, Any]:
         """Write a text file, and take it. Raises OSError."""
-        (self.folder / path).write_text(text, encoding="utf-8")
+        # A key of the tasks' data may hold half a character.
+        (self.folder / path).write_text(text, encoding="utf-8", errors="backslashreplace")
         return self.add(path)
 
 

@@ -17,7 +17,7 @@ from ..survey import Survey, survey, unit_of
 from ..targets import Target, target_of
 from .config_keys import keys_of
 from .drafts import Made, drafts_of
-from .formats import About, ExportError, Maker, Slice, Split, series_of
+from .formats import About, ExportError, Maker, Slice, Split, number_of, series_of
 from .people import Numbers
 from .task_data import exported
 
@@ -228,9 +228,9 @@ class Dataset:
 def _place(task: Task) -> tuple[str, str, str, float, float, int]:
     """What sorts slices into series, and along them."""
 
-    unit, frame = unit_of(task), task.data.get("frame")
+    unit = unit_of(task)
     names = (unit.patient or "", str(task.data.get("study") or ""), unit.series or "")
-    return *names, unit.position_mm or 0.0, float(frame) if isinstance(frame, int) else 0.0, task.id
+    return *names, unit.position_mm or 0.0, number_of(task.data, "frame") or 0.0, task.id
 
 
 def _by_series(

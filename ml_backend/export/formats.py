@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +94,8 @@ def number_of(data: Mapping[str, Any], key: str) -> float | None:
     value = data.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    # Compared, not converted: a whole number in JSON may be larger than any float.
+    return float(value) if abs(value) <= sys.float_info.max else None
 
 
 def series_of(task_id: int, data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ VOLUMES = "volumes"
 # The true planes by instance and frame, as ``./quorum return --format geometry`` writes them.
 Planes = Mapping[tuple[str, int], Plane]
 
+_LONGEST_MM = 1000.0  # of a pixel or a slice's thickness
+_FURTHEST_MM = 1e9  # what lies further along its series is no position: a volume of its own
+
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
 # Names that Windows keeps for devices, whatever follows the first dot.
 _DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
@@ -81,19 +84,19 @@ def _series(
 
 
 def _placed(piece: Slice, planes: Planes | None) -> VolumeSlice:
-    rows, columns = piece.number("rows"), piece.number("columns")
-    size = (int(rows), int(columns)) if rows and columns else (None, None)
-    label_map, image = as_stored(piece.label_map, *size), as_stored(piece.image, *size)
+    stored = _size(piece.data) or (None, None)
+    label_map, image = as_stored(piece.label_map, *stored), as_stored(piece.image, *stored)
     plane, spacing = _plane(piece.data, planes)
     if planes is not None and plane is None:
         raise ValueError("the file of true planes (--geometry) does not have this slice")
     height, width = label_map.shape
+    thickness = piece.number("slice_thickness_mm")
     return VolumeSlice(
         plane=plane,
         label_map=label_map,
         image=image,
         size=(height, width),
-        thickness_mm=piece.number("slice_thickness_mm"),
+        thickness_mm=thickness if thickness is not None and 0 < thickness < _LONGEST_MM else None,
         spacing_mm=spacing,
         said=_said(piece, stretched=piece.label_map.shape != label_map.shape),
     )
@@ -103,10 +106,20 @@ def _bare_place(
     data: Mapping[str, Any], planes: Planes | None, size: tuple[int, int]
 ) -> VolumeSlice:
     """Where a slice lies that is not exported; `size` is the series', if the task says none."""
-    rows, columns = number_of(data, "rows"), number_of(data, "columns")
     plane, spacing = _plane(data, planes)
-    own = (int(rows), int(columns)) if rows and columns else size
+    own = _size(data) or size
     return VolumeSlice(plane, label_map=None, image=None, size=own, spacing_mm=spacing)
+
+
+def _size(data: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Rows and columns of the stored matrix; None where the data does not tell.
+
+    In a team's own project these keys may mean anything: of -1 rows no mask would be left.
+    """
+    rows, columns = number_of(data, "rows"), number_of(data, "columns")
+    if rows is None or columns is None or min(rows, columns) < 1:
+        return None
+    return int(rows), int(columns)
 
 
 def _plane(
@@ -119,7 +132,9 @@ def _plane(
         plane = planes.get((text_of(data, "instance") or "", frame))
         return plane, (plane.row_mm, plane.column_mm) if plane else spacing
     offset = number_of(data, "slice_position_mm")
-    return None if offset is None else own_plane(offset, *(spacing or (1.0, 1.0))), spacing
+    if offset is None or abs(offset) > _FURTHEST_MM:
+        return None, spacing
+    return own_plane(offset, *(spacing or (1.0, 1.0))), spacing
 
 
 def _said(piece: Slice, *, stretched: bool) -> dict[str, Any]:
@@ -159,7 +174,7 @@ def _spacing(data: Mapping[str, Any]) -> tuple[float, float] | None:
     value = data.get("pixel_spacing_mm")
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
-    if not all(isinstance(item, int | float) and 0 < item < 1000 for item in value):
+    if not all(isinstance(item, int | float) and 0 < item < _LONGEST_MM for item in value):
         return None
     return float(value[0]), float(value[1])
 
@@ -168,7 +183,7 @@ def file_stem(series: str, used: set[str]) -> str:
     """What a series' files are named after: its pseudonym, if it is a plain name; noted as used."""
     stem = series
     if not _PLAIN_NAME.fullmatch(series) or _DEVICE.fullmatch(series):
-        stem = "series-" + hashlib.sha256(series.encode()).hexdigest()[:20]
+        stem = "series-" + hashlib.sha256(series.encode("utf-8", "surrogatepass")).hexdigest()[:20]
     number = 1
     while stem.casefold() in used:  # on some disks a and A are one file
         number += 1

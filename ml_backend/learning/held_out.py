@@ -134,7 +134,8 @@ def evaluation_subset(units: Sequence[Unit], eligible: Flags, limit: int) -> Fla
 
 
 def _hash(key: bytes, text: str) -> float:
-    digest = hmac.new(key, text.encode(), hashlib.sha256).digest()
+    # Half a character, which SQLite keeps as JSON has it, is as good a name as another.
+    digest = hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 

@@ -1,12 +1,13 @@
 """Labelled slices as arrays: what is kept of them, and how large it is."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 
 from bench.active_learning.data import LabelledData, Slice
 from ml_backend.gathering import gather, reduced
-from ml_backend.label_studio import Annotation
+from ml_backend.label_studio import Annotation, LabelStudio
 from ml_backend.learning.training_set import TrainingSet
 from ml_backend.learning.training_settings import TrainingSettings
 
@@ -91,3 +92,15 @@ def test_how_far_annotators_agree_is_known_without_their_masks():
     assert round(found.disagreement[2], 3) == round(1 - 2 * 9 / (9 + 16), 3)
     assert [reading.annotator for reading in found.readings[2]] == [7, 8]
     assert found.readings[1] == [] and found.task_ids == [1, 2, 3]
+
+
+def test_a_task_without_an_address_that_can_be_asked_for_is_a_problem_of_its_own():
+    server = Server(4)
+    for number, address in enumerate([None, "", "s3://bucket/\ud83d.png"]):
+        server.tasks[number] = replace(server.tasks[number], data={"image": address})
+    server.image = LabelStudio("http://127.0.0.1:9", "token").image
+    server.tasks[3:] = []
+    problems = []
+    assert gather(server, 1, server.tasks, CONFIG, problems).task_ids == []
+    assert [problem.task_id for problem in problems] == [1, 2, 3]
+    assert all("import" in problem.reason for problem in problems)

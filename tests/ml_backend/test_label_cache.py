@@ -1,10 +1,12 @@
 """Labels that are kept between rounds, against reading them anew."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from ml_backend.auto_annotations import is_unseen
 from ml_backend.gathering import gather
 from ml_backend.label_cache import LabelCache
 from ml_backend.label_studio import Annotation, Task
@@ -185,3 +187,22 @@ def test_a_kept_annotation_holds_no_drawing_but_what_tells_who_made_it(cache):
     assert kept.regions[0]["meta"] == {"text": ["by the committee"]}
     assert "value" not in kept.regions[0]
     assert (kept.lead_time_s, kept.updated_at) == (3.5, "2026-11-21T10:00:00Z")
+
+
+@pytest.mark.parametrize("odd", [None, 7, "text", []])
+def test_what_is_no_region_leaves_out_its_annotation_alone(cache, odd):
+    server = Server(2)
+    server.drawn[1] = replace(server.drawn[1], regions=[odd])
+    for _ in range(2):  # read, and kept
+        found, problems = gathered(server, cache, leave_out=partial(is_unseen, {}))
+        assert found.task_ids == [2]
+        assert ["region 1: it is no region" in problem.reason for problem in problems] == [True]
+
+
+@pytest.mark.parametrize("meta", ["from another tool", 7, ["a"], {"text": 7}, {"text": {"a": 1}}])
+def test_a_region_s_notes_may_be_anything(cache, meta):
+    server = Server(1)
+    region = {**server.drawn[1].regions[0], "meta": meta}
+    server.drawn[1] = replace(server.drawn[1], regions=[region])
+    found, problems = gathered(server, cache, leave_out=partial(is_unseen, {}))
+    assert found.task_ids == [1] and problems == []

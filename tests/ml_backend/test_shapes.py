@@ -1,6 +1,7 @@
 """Polygons, rectangles and ellipses against the pixels that they mean."""
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -148,3 +149,19 @@ def test_whatever_numbers_come_there_are_pixels_or_a_complaint():
         with contextlib.suppress(ShapeError):
             drawn += inside("polygonlabels", {"points": points}, 9, 11).any()
     assert drawn > 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("polygonlabels", {"points": [[50, 50], [51, 50], [51, 51]]}),
+        ("rectanglelabels", {"x": 50, "y": 50, "width": 1, "height": 1, "rotation": 30}),
+        ("ellipselabels", {"x": 50, "y": 50, "radiusX": 1, "radiusY": 1, "rotation": 30}),
+    ],
+)
+def test_a_small_shape_on_a_large_image_costs_little_more_than_its_mask(kind, value):
+    tracemalloc.start()
+    mask = inside(kind, value, 2000, 2000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert mask.any() and peak < 1.5 * mask.nbytes

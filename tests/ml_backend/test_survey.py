@@ -7,7 +7,7 @@ import pytest
 from ml_backend.label_studio import Task
 from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError
-from ml_backend.survey import survey
+from ml_backend.survey import survey, unit_of
 
 CONFIG = (
     '<View><Image name="image" value="$image"/>'
@@ -186,6 +186,23 @@ def test_a_second_patient_is_held_out_whole_and_evaluated_with_once_labelled(fre
     assert after.held_out_unit == "patient"
     assert [t.id for t in after.labelled(held_out=True)] == [102, 103]
     assert len(asked(after)) == 6
+
+
+@pytest.mark.parametrize(
+    "position", [10**400, float("inf"), float("nan")], ids=["huge", "inf", "nan"]
+)
+def test_a_position_that_is_none_is_not_known(position):
+    odd = task(2, patient="q")
+    odd = replace(odd, data={**odd.data, "slice_position_mm": position})
+    assert unit_of(odd).position_mm is None
+    assert look([odd]).tasks == [odd]  # alone, it would be divided by its position
+
+
+def test_half_a_character_names_a_patient_as_well_as_another():
+    tasks = [task(n, patient=name) for n, name in enumerate(["p", "q", "q\ud83d"])]
+    found = look(tasks)
+    Store(SETTINGS.store_root, 1).keep_sides(found.division.sides)
+    assert out(look([*tasks, task(3, patient="r")]))[: len(out(found))] == out(found)
 
 
 def test_a_damaged_division_is_never_guessed_anew(fresh):

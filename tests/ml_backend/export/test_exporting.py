@@ -187,3 +187,12 @@ def test_all_marks_the_committee_s_masks_in_the_sheet(settings, project, tmp_pat
     assert manifest["slices"][-1]["made"]["version"] == "r0003-abcdef"
     sheet = (tmp_path / "t" / "README.md").read_text()
     assert "1 masks are the committee's own, and no person has looked at them" in sheet
+
+
+@pytest.mark.parametrize("name", [*OWN, "nifti"])
+def test_half_a_character_in_a_task_s_data_ends_no_export(settings, tmp_path, name):
+    project = Crowd(extra={"series": "s\ud83d", "modality": "\ud83d", "key\ud83d": "x"})
+    project.draw(1, project.reference(1))
+    manifest = export_to(settings, project, 1, name, tmp_path / "taken")
+    assert [entry["task"] for entry in manifest["slices"]] == [1]
+    assert "\\ud83d" in (tmp_path / "taken" / "README.md").read_text()

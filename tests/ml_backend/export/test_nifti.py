@@ -282,3 +282,26 @@ def test_a_file_of_planes_that_is_none_is_told(tmp_path):
         wrong.write_text(content)
         with pytest.raises(ExportError, match="no file of planes"):
             list(write(iter([piece(1, 0.0)]), tmp_path / "out", about(), geometry=wrong))
+
+
+@pytest.mark.parametrize("data", [{"rows": -1}, {"columns": 0.5}, {"rows": -3, "columns": -3}])
+def test_no_mask_is_lost_to_a_size_that_is_none(tmp_path, data):
+    written(write, tmp_path, [piece(1, 0.0, **data)])
+    (labels,) = volumes(tmp_path).values()
+    assert np.array_equal(np.asarray(labels.dataobj)[:, :, 0].T, drawing(1, (ROWS, COLUMNS)))
+
+
+def test_what_lies_beyond_all_distances_is_a_volume_of_its_own(tmp_path):
+    places = [0.0, 2.5, 1e300, -1e300, 10**400]
+    context = about()
+    records = written(write, tmp_path, [piece(n, at) for n, at in enumerate(places, 1)], context)
+    masks = sorted(record.tasks for record in records if record.role == "mask")
+    assert masks == [(1, 2), (3,), (4,), (5,)] and context.problems == []
+    assert all(np.isfinite(volume.affine).all() for volume in volumes(tmp_path).values())
+
+
+def test_a_thickness_that_is_none_turns_no_volume_over(tmp_path):
+    written(write, tmp_path, [piece(1, 0.0, slice_thickness_mm=-2.0)])
+    (labels,) = volumes(tmp_path).values()
+    assert labels.affine[2, 2] == 1.0
+    assert json.loads(next(tmp_path.rglob("*.json")).read_text())["SliceThickness"] is None
