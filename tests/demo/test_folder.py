@@ -10,11 +10,8 @@ from launcher.processes import ServiceError
 
 
 def test_what_is_kept_of_a_demo_is_its_owners_alone(tmp_path):
-    umask = os.umask(0o022)
-    try:
-        state = load_state(tmp_path)
-    finally:
-        os.umask(umask)
+    os.umask(0o022)
+    state = load_state(tmp_path)
     assert (tmp_path / "demo.json").stat().st_mode & 0o777 == 0o600
     assert json.loads((tmp_path / "demo.json").read_text()) == state
     assert load_state(tmp_path) == state

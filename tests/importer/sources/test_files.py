@@ -113,6 +113,8 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path):
     tmp_path.chmod(0o755)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1").write_bytes(b"x")
+    (tmp_path / "a").chmod(0o755)  # whatever the umask is
+    (tmp_path / "a" / "1").chmod(0o644)
     (tmp_path / "closed" / "below").mkdir(parents=True)
     (tmp_path / "closed").chmod(0)
     try:
