@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .delivery import guarded
-from .keys import KeyFileError, begin_rotation, end_rotation, load_or_make_key
-from .options import add_key_option, key_file, parser_of
+from .keys import begin_rotation, end_rotation, load_or_make_key
+from .options import add_key_option, existing_key_file, key_file, parser_of
 from .vault import Vault, alone, vault_of
 
 
@@ -22,7 +22,7 @@ def reveal_command(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        key = _there(key_file(arguments))
+        key = existing_key_file(arguments)
         vault = Vault(arguments.vault or vault_of(key), load_or_make_key(key))
         found = vault.reveal(arguments.pseudonym) if arguments.pseudonym else dict(vault.entries())
         print(json.dumps(found, indent=1, ensure_ascii=False))
@@ -41,7 +41,7 @@ def rotate_command(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
 
     def run() -> int:
-        path = _there(key_file(arguments))
+        path = existing_key_file(arguments)
         with alone(vault_of(path)):
             Vault(vault_of(path), load_or_make_key(path)).load()  # readable, or nothing is touched
             old, new = begin_rotation(path)
@@ -60,10 +60,3 @@ def rotate_command(argv: Sequence[str]) -> int:
         return 0
 
     return guarded("rotate-key", key_file(arguments).parent, run)
-
-
-def _there(key: Path) -> Path:
-    """A key file that there is: a new one could not open anything, and rotates no old one."""
-    if not key.exists():
-        raise KeyFileError(f"there is no key file {key}: give the import's with --key")
-    return key

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .deidentify import MODALITIES
 from .image_files import FORMATS
-from .keys import load_or_make_key
+from .keys import KeyFileError, load_or_make_key
 from .limits import Limits
 from .recipe import BurnedIn, Recipe
 from .windows import HEADER, NAMES, asked_for
@@ -71,6 +71,18 @@ def key_file(arguments: argparse.Namespace) -> Path:
     """The hospital's key file."""
     given = arguments.key or os.environ.get("QUORUM_KEY_FILE") or data_folder() / "importer.key"
     return Path(given)
+
+
+def existing_key_file(arguments: argparse.Namespace) -> Path:
+    """The hospital's key file, of a command that makes none.
+
+    A new key could open nothing, would know no pseudonym, and rotate no old one. Raises
+    KeyFileError if there is none.
+    """
+    path = key_file(arguments)
+    if not path.exists():
+        raise KeyFileError(f"there is no key file {path}: give the import's with --key")
+    return path
 
 
 def quarantine_folder(arguments: argparse.Namespace) -> Path:

@@ -13,6 +13,17 @@ from .processes import ServiceError
 RESTORING = "restoring.json"  # a restore into the data folder has begun, and did not end
 
 
+def half_restored(folder: Path) -> str:
+    """What to say of a data folder in which a restore began and did not end; else nothing."""
+    marker = folder / RESTORING
+    if not marker.exists():
+        return ""
+    return (
+        f"a restore into {folder} was interrupted: give the same ./quorum restore again (or, if "
+        f"all is in its place, remove {marker})"
+    )
+
+
 class DataLock:
     """Keeps two commands from using the same data folder at once, and any from half a restore."""
 
@@ -32,12 +43,9 @@ class DataLock:
         except BlockingIOError:
             os.close(self._handle)
             raise ServiceError(f"it is running already{self._where()}") from None
-        if not restoring and (folder / RESTORING).exists():
+        if not restoring and (trouble := half_restored(folder)):
             os.close(self._handle)
-            raise ServiceError(
-                f"a restore into {folder} was interrupted: give the same ./quorum restore again "
-                f"(or, if all is in its place, remove {folder / RESTORING})"
-            )
+            raise ServiceError(trouble)
         self._notice.unlink(missing_ok=True)  # of one that was killed
 
     @staticmethod

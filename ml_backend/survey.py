@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,12 +150,17 @@ def unit_of(task: Task) -> Unit:
         value = task.data.get(key)
         return str(value) if value not in (None, "") else None
 
-    position: Any = task.data.get("slice_position_mm")
-    # A whole number in JSON may be larger than any float.
-    known = isinstance(position, int | float) and abs(position) <= sys.float_info.max
     return Unit(
         slice_id=text("slice") or str(task.id),
         patient=text("patient"),
         series=text("series"),
-        position_mm=float(position) if known else None,
+        position_mm=finite(task.data.get("slice_position_mm")),
     )
+
+
+def finite(value: object) -> float | None:
+    """A number of a task's data; None for what is none, is not finite, or is beyond any float."""
+    if not isinstance(value, int | float):
+        return None
+    # Compared, not converted: a whole number in JSON may be larger than any float.
+    return float(value) if abs(value) <= sys.float_info.max else None

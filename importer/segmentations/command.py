@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..keys import KeyFileError, load_or_make_key
 from ..limits import Limits, LimitsError
-from ..options import add_key_option, key_file
+from ..options import add_key_option, existing_key_file
 from ..sources import iter_objects
 from ..vault import Vault, VaultError, vault_of
 from .drawn import Export, ReturnError
@@ -49,9 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _return(arguments: argparse.Namespace) -> Returned:
     send = _destination(arguments)
-    path = key_file(arguments)
-    if not path.exists():  # a new key would know none of the pseudonyms
-        raise KeyFileError(f"there is no key file {path}: give the import's with --key")
+    path = existing_key_file(arguments)
     key = load_or_make_key(path)
     limits = Limits.from_environment()
     with Export(arguments.export) as export:

@@ -24,7 +24,7 @@ from ml_backend.store import StoreError, project_ids
 from ml_backend.store.objects import objects_at
 
 from .. import CLONE
-from ..data_lock import RESTORING
+from ..data_lock import half_restored
 from .archive import BACKEND, HOSPITAL, BackupError, Contents, Writer, verify
 from .reading import Files, data_files, hospital_files, store_files
 
@@ -138,13 +138,8 @@ def product_version() -> str:
 
 def _backend_files(warnings: list[str]) -> Files:
     settings = Settings.from_environment()
-    marker = settings.data_dir / RESTORING
-    if marker.exists():  # a store without its pointers, say, would be taken for whole
-        raise BackupError(
-            f"a restore into {settings.data_dir} was interrupted, and what is there is of two "
-            f"halves: give the same ./quorum restore again (or, if all is in its place, remove "
-            f"{marker})"
-        )
+    if trouble := half_restored(settings.data_dir):
+        raise BackupError(trouble)  # a store without its pointers, say, would be taken for whole
     objects = objects_at(settings.store_root)
     projects = project_ids(settings.store_root)
     if not projects:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import QuorumError
 from ..masks import BrushConfig
+from ..survey import finite
 
 Grey = npt.NDArray[np.uint8]
 Split = Literal["training", "evaluation"]
@@ -92,10 +92,7 @@ def text_of(data: Mapping[str, Any], key: str) -> str | None:
 def number_of(data: Mapping[str, Any], key: str) -> float | None:
     """A finite number of a task's data, None if there is none."""
     value = data.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    # Compared, not converted: a whole number in JSON may be larger than any float.
-    return float(value) if abs(value) <= sys.float_info.max else None
+    return None if isinstance(value, bool) else finite(value)
 
 
 def series_of(task_id: int, data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def undo_rest_job(project_id: int) -> None:
 
 def export_job(project_id: int, format_name: str, include: str = "labelled") -> None:
     """Prepare a data set for download."""
-    from ..export import ExportError, export_to
+    from ..export import export_to
     from ..export.archive import keep_download
     from ..export.dataset import Choice
 
@@ -103,8 +103,6 @@ def export_job(project_id: int, format_name: str, include: str = "labelled") -> 
             # It begins anew when it is tried again: no progress of it lasts.
             choice = Choice(include="all" if include == "all" else "labelled")
             export_to(settings, server, project_id, format_name, target, choice=choice)
-        except ExportError as error:
-            errand.fail(str(error))
         except OSError as error:
             place = settings.data_dir / "exports"
             errand.fail(f"{place} cannot be written ({error.strerror}): free some space there")

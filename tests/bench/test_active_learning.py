@@ -138,19 +138,14 @@ def test_other_settings_are_other_rows(run, folder, tmp_path):
     assert {r["fingerprint"] for r in added}.isdisjoint(r["fingerprint"] for r in rows)
 
 
-def test_parallel_simulations_give_the_same_rows(run, folder, tmp_path):
+@pytest.mark.parametrize(
+    ("more", "seed"), [(["--jobs", "2"], 0), (["--first-seed", "1"], 1)], ids=["parallel", "apart"]
+)
+def test_seeds_run_in_parallel_or_apart_give_the_same_rows(run, folder, tmp_path, more, seed):
     _, rows = run
-    more = ["--strategies", "random", "--seeds", "1", "--jobs", "2"]
-    assert main(arguments(folder, tmp_path, *more)) == 0
-    wanted = [r for r in rows if r["strategy"] in ("full", "random") and r["seed"] == 0]
-    assert untimed(Rows(tmp_path).read()) == untimed(wanted)
-
-
-def test_seeds_may_begin_further_on(run, folder, tmp_path):
-    _, rows = run
-    more = ["--strategies", "random", "--seeds", "1", "--first-seed", "1"]
-    assert main(arguments(folder, tmp_path, *more)) == 0
-    wanted = [r for r in rows if r["strategy"] in ("full", "random") and r["seed"] == 1]
+    one = ["--strategies", "random", "--seeds", "1", *more]
+    assert main(arguments(folder, tmp_path, *one)) == 0
+    wanted = [r for r in rows if r["strategy"] in ("full", "random") and r["seed"] == seed]
     assert untimed(Rows(tmp_path).read()) == untimed(wanted)
 
 
