@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,7 @@ from redis.exceptions import RedisError
 from ..errors import QuorumError
 from ..label_studio import LabelStudio
 from ..settings import Settings
-from ..store import Store, StoreError
-from .errands import EXPORT, REST, ROLLBACK
+from .errand_figures import EXPORT, FIGURES, REST, ROLLBACK, note_failure
 from .errors import RoundFailed
 from .queue import Jobs
 from .state import LockedError
@@ -23,13 +21,8 @@ from .state import LockedError
 if TYPE_CHECKING:
     from ..rounds.context import Context
 
-log = logging.getLogger(__name__)
-
 # Shorter than forgetting a project waits for what is under way, which holds the same lock.
 _LOOK_WAIT_S = 15.0
-
-# The figures that tell how what is in a slot stands.
-_FIGURES = {REST: "rest", EXPORT: "export", ROLLBACK: "rollback"}
 
 
 def rollback_job(project_id: int, version: str) -> None:
@@ -112,15 +105,6 @@ def export_job(project_id: int, format_name: str, include: str = "labelled") -> 
             errand.tell({"state": "done", **about, **made})
 
 
-def note_failure(settings: Settings, project_id: int, slot: str, error: str, **more: str) -> None:
-    """Keep for the page why what was in a slot failed; what was known of it stays."""
-    log.warning("project %d: %s failed: %s", project_id, slot, error)
-    with suppress(StoreError):
-        store = Store(settings.store_root, project_id)
-        known = store.figures(_FIGURES[slot])
-        store.keep_figures(_FIGURES[slot], {**known, **more, "state": "failed", "error": error})
-
-
 @dataclass
 class _Errand:
     """One errand while it is done."""
@@ -152,7 +136,7 @@ class _Errand:
 
     def tell(self, figures: dict[str, Any]) -> None:
         """Keep how it stands, for the page."""
-        self.context.store.keep_figures(_FIGURES[self.slot], figures)
+        self.context.store.keep_figures(FIGURES[self.slot], figures)
 
     def fail(self, error: str) -> None:
         """Keep why it failed."""

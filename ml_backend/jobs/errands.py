@@ -17,12 +17,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from ..settings import Settings
+from .errand_figures import EXPORT, REST, ROLLBACK, note_failure
 from .errors import DOWN, JobsError
 from .names import HEAVY
 from .state import PROJECTS, ProjectState
 from .under_way import is_under_way
-
-ROLLBACK, REST, EXPORT = "rollback", "rest", "export"  # the slots
 
 _LOCK_WAIT_S = 10.0
 _CANCEL_S = 24 * 3600
@@ -200,8 +199,6 @@ class Errands:
             return
         attempts = int(entry["attempts"]) + 1
         if attempts > self.settings.attempts:
-            from .errand_work import note_failure
-
             note_failure(self.settings, project_id, slot, _FAILED)
             self.done(project_id, slot)
             return

@@ -12,7 +12,7 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 
 from .advance import advance
-from .errands import REST, ROLLBACK
+from .errand_figures import REST, ROLLBACK
 from .errors import JobsError
 from .names import HEAVY
 from .queue import Jobs

@@ -19,7 +19,7 @@ from ..settings import Settings
 from ..store import Store, project_ids
 from ..survey import Seen, Survey
 from .advance import advance
-from .errands import ROLLBACK
+from .errand_figures import ROLLBACK
 from .errors import RoundFailed
 from .forgetting import forget_if_reached
 from .names import QUICK

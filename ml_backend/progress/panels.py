@@ -20,7 +20,7 @@ from ..figures.forecast import forecast
 from ..figures.quality import BASELINE, QUALITY, quality
 from ..figures.standing import COUNTS, STATISTICS
 from ..jobs import Jobs
-from ..jobs.errands import REST, ROLLBACK
+from ..jobs.errand_figures import REST, ROLLBACK
 from ..jobs.errors import DOWN
 from ..settings import Settings, SettingsError
 from ..store import Store

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as Answer
 
 from ..export.archive import downloads
-from ..jobs.errands import EXPORT
+from ..jobs.errand_figures import EXPORT
 from ..store import project_ids
 from . import actions, metrics
 from .access import access, known, settings_of_app
