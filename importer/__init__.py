@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,11 +122,15 @@ def import_objects(
         if safe is not None:
             safe.load()
             stack.callback(safe.flush)
+        # Of what is imported, and of what is set aside: there the later one takes the place.
+        pixels = {"slices": journal.pixels if journal is not None else {}, "held": {}}
         bar = tqdm(objects, desc="import", unit="object", disable=not progress)
         for source, outcome in outcomes(bar, recipe, workers, released):
             if safe is not None:
                 for name, entry in outcome.identities.items():
                     safe.keep(name, entry)
+            if outcome.kind in pixels and _is_another(outcome, pixels[outcome.kind]):
+                outcome = Outcome("unreadable", "same-identifier", digest=_digest(source))
             _count(report, source, outcome, journal)
             if journal is not None and report.objects % _FLUSH_EVERY == 0:
                 journal.flush()
@@ -174,6 +179,25 @@ def _make(folder: Path) -> None:
         raise TasksError(f"{folder} cannot be used as a folder: {error.strerror}") from None
 
 
+def _is_another(outcome: Outcome, pixels: dict[str, str]) -> bool:
+    """Whether an object's identifier is known from one with other pixels; those are noted.
+
+    Pixels of another transfer syntax may be the same ones: an archive may send either.
+    """
+    before = pixels.setdefault(outcome.instance, outcome.pixels)
+    same_syntax = before.partition(":")[0] == outcome.pixels.partition(":")[0]
+    return same_syntax and before != outcome.pixels
+
+
+def _digest(source: SourceObject) -> str:
+    """12 hex digits of the content's SHA-256, "-" for a file that is gone."""
+    try:
+        content = source.content if source.content is not None else Path(source.path).read_bytes()
+    except OSError:
+        return "-"
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def _count(
     report: ImportReport, source: SourceObject, outcome: Outcome, journal: Journal | None
 ) -> None:
@@ -184,7 +208,7 @@ def _count(
             report.already_there += known
             report.imported += not known
             if journal is not None:
-                journal.add(entry.data, entry.position_mm)
+                journal.add(entry.data, entry.position_mm, outcome.pixels)
         report.redacted += outcome.redacted
         report.copies += outcome.copied
         report.dropped.update(outcome.dropped)

@@ -37,6 +37,7 @@ class Journal:
         self._out = out
         self._path = out / _JOURNAL
         self.known: dict[str, None] = {}  # slices, in the order of import
+        self.pixels: dict[str, str] = {}  # by instance (Outcome.pixels)
         self._places: dict[str, list[tuple[float | None, int, int]]] = {}  # by series
         self._origins: dict[str, float] = {}
         self._of_another_recipe = False
@@ -95,12 +96,15 @@ class Journal:
             place = (entry["position"], int(data.get("frame", 0)), offset)
             self._places.setdefault(data["series"], []).append(place)
             self.known[data["slice"]] = None
+            if "pixels" in entry:  # of the first frame alone, and not of earlier releases
+                self.pixels[data["instance"]] = entry["pixels"]
 
-    def add(self, data: Mapping[str, Any], position_mm: float | None) -> None:
+    def add(self, data: Mapping[str, Any], position_mm: float | None, pixels: str = "") -> None:
         """Note a slice whose images are on the disk; one that is known already is left out."""
         if data["slice"] in self.known:
             return
-        self._append({"data": dict(data), "position": position_mm})
+        first = {"pixels": pixels} if pixels and not data.get("frame") else {}
+        self._append({"data": dict(data), "position": position_mm, **first})
 
     def _append(self, entry: dict[str, Any]) -> None:
         offset = self._stream.tell()

@@ -58,6 +58,8 @@ class Outcome:
     where: str = ""  # "render.py:44", where the importer met an unexpected failure
     digest: str = "-"  # 12 hex digits of the content's SHA-256, for those that need a name
     slices: list[Slice] = field(default_factory=list)
+    instance: str = ""  # pseudonym
+    pixels: str = ""  # tells an object's stored pixels from others' (see _pixels)
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)  # for the vault
     redacted: int = 0  # slices on which something was blacked out
     copied: int = 0
@@ -117,7 +119,13 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     except ValueError:
         return Outcome("unreadable", "missing-identifier")
     slices = _slices(dataset, data, recipe)
-    outcome = Outcome("slices", slices=slices, identities=identifiers(dataset, data))
+    outcome = Outcome(
+        "slices",
+        instance=data["instance"],
+        pixels=_pixels(dataset, recipe),
+        slices=slices,
+        identities=identifiers(dataset, data),
+    )
     if recipe.dry_run:
         outcome.dropped = dropped_keywords(dataset)
     copy = recipe.copies / f"{data['instance']}.dcm" if recipe.copies else None
@@ -130,13 +138,15 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     release = release_for(dataset, data["instance"], recipe, released)
     verdict = verdict_for(dataset, recipe, release)
     if verdict is not None and verdict.care is Care.HOLD:
-        return _hold(content, dataset, data, verdict.reason, recipe)
+        _hold(content, dataset, data["instance"], verdict.reason, recipe)
+        return replace(outcome, kind="held", reason=verdict.reason, slices=[])
     files = {entry.data["frame"]: _files(entry, recipe) for entry in slices}
     copying = copy is not None
     with Staged() as images:
         made = judge(dataset, data, files, images, verdict, release, recipe, copying=copying)
         if made.doubt and release is None:  # one doubtful frame holds the whole object
-            return _hold(content, dataset, data, made.doubt, recipe)
+            _hold(content, dataset, data["instance"], made.doubt, recipe)
+            return replace(outcome, kind="held", reason=made.doubt, slices=[])
         if released and release is not None and recipe.quarantine and not recipe.dry_run:
             noted = replace(release, boxes=made.boxes)
             quarantine.note_release(recipe.quarantine, data["instance"], noted)
@@ -156,6 +166,19 @@ def _class_name(dataset: Dataset) -> str:
     uid = dataset.SOPClassUID
     entry = UID_dictionary.get(uid) if isinstance(uid, str) else None
     return entry[0] if entry else "unknown SOP class"
+
+
+def _pixels(dataset: Dataset, recipe: Recipe) -> str:
+    """The transfer syntax and a pseudonym of the stored pixels, as they are encoded.
+
+    Of one image sent in two encodings it cannot be told whether they are the same.
+    """
+    stored = hashlib.sha256()
+    for keyword in PIXELS:
+        if keyword in dataset:
+            stored.update(dataset[keyword].value or b"")
+    name = pseudonym(recipe.key, "pixels", stored.hexdigest())
+    return f"{dataset.file_meta.get('TransferSyntaxUID', '')}:{name}"
 
 
 def _slices(dataset: Dataset, data: dict[str, Any], recipe: Recipe) -> list[Slice]:
@@ -186,9 +209,7 @@ def _all_there(slices: Sequence[Slice], copy: Path | None, recipe: Recipe) -> bo
     return all(file.exists() for entry in slices for file in _files(entry, recipe))
 
 
-def _hold(
-    content: bytes, dataset: Dataset, data: dict[str, Any], reason: str, recipe: Recipe
-) -> Outcome:
+def _hold(content: bytes, dataset: Dataset, instance: str, reason: str, recipe: Recipe) -> None:
     """Set an object aside for a person, with pictures of some frames before and after."""
     if recipe.quarantine is not None and not recipe.dry_run:
         count = int(attribute(dataset, "NumberOfFrames") or 1)
@@ -202,5 +223,4 @@ def _hold(
                 verdict = Verdict(Care.READ, reason)
                 read = read_frame(before, (), dataset, verdict, (), sample=True)
                 pictures += zip(before, read.shown, strict=True)
-        quarantine.hold(recipe.quarantine, data["instance"], content, reason, pictures)
-    return Outcome("held", reason, identities=identifiers(dataset, data))
+        quarantine.hold(recipe.quarantine, instance, content, reason, pictures)

@@ -23,6 +23,8 @@ REMEDIES = {
     "cannot-be-read": "the file or folder cannot be opened: check its rights and the disk",
     "no-such-file": "there is no such file or folder: check the path",
     "missing-identifier": "an object without SOPInstanceUID cannot be told from another",
+    "same-identifier": "its SOPInstanceUID is that of an image with other pixels, and one of them "
+    "alone is kept: if neither is damaged, give each a UID of its own and import it again",
 }
 # A copy that needs no raised limit has no remedy: its reason is the object's own.
 _COPY_REMEDIES = {"too-large": ": raise QUORUM_IMPORT_MEMORY_BYTES"}

@@ -1,5 +1,6 @@
 """The importer as a whole, on pydicom's own files."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import RLELossless
 
 from importer import import_dicom
 from importer.pseudonyms import pseudonym
@@ -40,6 +43,45 @@ def test_importing_again_makes_no_second_task(tmp_path):
     for task in tasks:
         image = Image.open(tmp_path / task["data"]["image"])
         assert image.size == (task["data"]["columns"], task["data"]["rows"])
+
+
+def test_another_image_under_the_same_identifier_is_told_and_takes_no_place(tmp_path):
+    dataset = dcmread(CT)
+    dataset.PatientName = "Other^Header"
+    dataset.save_as(tmp_path / "same-pixels.dcm")
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    dataset.save_as(tmp_path / "other-pixels.dcm")
+    encoded = dcmread(CT)
+    encoded.compress(RLELossless, generate_instance_uid=False)
+    encoded.save_as(tmp_path / "other-encoding.dcm")
+    out = tmp_path / "out"
+    (kept,) = import_dicom(CT, out, KEY).tasks
+    picture = (out / kept["data"]["image"]).read_bytes()
+    for name in ("same-pixels", "other-encoding"):  # no one can say that they are others
+        again = import_dicom(tmp_path / f"{name}.dcm", out, KEY)
+        assert again.complete and again.already_there == 1
+    other = import_dicom(tmp_path / "other-pixels.dcm", out, KEY)
+    assert (other.imported, other.already_there, other.complete) == (0, 0, False)
+    assert [problem.reason for problem in other.unreadable] == ["same-identifier"]
+    content = (tmp_path / "other-pixels.dcm").read_bytes()
+    assert other.unreadable[0].digest == hashlib.sha256(content).hexdigest()[:12]
+    assert other.tasks == [kept] and (out / kept["data"]["image"]).read_bytes() == picture
+
+
+@pytest.mark.parametrize("modality", ["CT", "US"])  # that comes in, and that is held
+def test_images_of_one_identifier_in_one_import_are_told(tmp_path, modality):
+    sources = tmp_path / "in"
+    sources.mkdir()
+    dataset = dcmread(CT)
+    dataset.Modality = modality
+    for number in range(3):
+        dataset.PixelData = bytes([number]) * len(dataset.PixelData)
+        dataset.save_as(sources / f"{number}.dcm")
+    report = import_dicom(sources, tmp_path / "out", KEY, quarantine=tmp_path / "held")
+    assert report.imported + len(report.quarantined) == 1
+    assert [problem.reason for problem in report.unreadable] == ["same-identifier"] * 2
+    dry = import_dicom(sources, tmp_path / "dry", KEY, dry_run=True)
+    assert [problem.reason for problem in dry.unreadable] == ["same-identifier"] * 2
 
 
 def test_each_frame_becomes_a_slice(tmp_path):
