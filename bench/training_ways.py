@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from demo.brain import CLASS_NAMES, slices
 from ml_backend.allocator import keep_large_blocks
-from ml_backend.learning.augment import augment
+from ml_backend.learning.augment import augment, share_to_change
 from ml_backend.learning.committee import Committee, train_committee
 from ml_backend.learning.geometry import fit, fit_labels, to_input
 from ml_backend.learning.losses import class_weights, segmentation_loss
@@ -142,9 +142,11 @@ def _plain_member(
     schedule = one_cycle(optimizer, rate, settings.steps, rising=0.2) if scheduled else None
     order = torch.Generator().manual_seed(seed)
     draws = settings.steps * settings.batch_size
+    share = share_to_change(len(data), draws)
     sampler = RandomSampler(data, replacement=True, num_samples=draws, generator=order)
     for squares, labels in DataLoader(data, settings.batch_size, sampler=sampler):
-        batch, target = augment(to_input(squares.to(device)), labels.long().to(device), order)
+        batch, target = to_input(squares.to(device)), labels.long().to(device)
+        batch, target = augment(batch, target, order, share=share)
         optimizer.zero_grad()
         logits, _ = network(batch)
         segmentation_loss(logits, target, weight.to(device)).backward()

@@ -142,6 +142,11 @@ class Settings:
         "QUORUM_BOOTSTRAP_OVER",
         "what members resample: none (all learn from every label), slices or patients",
     )
+    mirror: bool = _setting(
+        False,
+        "QUORUM_MIRROR",
+        "learn from mirrored slices too, left for right: not where a label or its shape has a side",
+    )
     device: str = _setting("auto", "QUORUM_DEVICE", "auto, cpu, cuda or cuda:N")
     seed: int = _setting(0, "QUORUM_SEED", "seed of resampling and initial weights")
 
@@ -285,6 +290,7 @@ TRAINING_SETTINGS = (
     "start",
     "semi_supervised",
     "bootstrap_over",
+    "mirror",
 )
 
 # What a project may set for itself; all else is the deployment's.

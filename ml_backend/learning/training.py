@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .augment import augment
+from .augment import augment, share_to_change
 from .dropout import reseed
 from .geometry import to_input
 from .losses import class_weights, segmentation_loss
@@ -79,7 +79,8 @@ def train_member(
         chosen = torch.randint(len(x), (settings.batch_size,), generator=order).to(x.device)
         return x[chosen], y[chosen]
 
-    return fit_network(network, draw, class_weights(label_maps, classes), settings, seed, on_step)
+    weight = class_weights(label_maps, classes)
+    return fit_network(network, draw, weight, settings, seed, on_step, slices=len(x))
 
 
 def train_further(
@@ -113,7 +114,8 @@ def train_further(
         learning_rate=settings.learning_rate * _SECOND_STAGE_RATE,
     )
     weight = class_weights(label_maps, classes)
-    return fit_network(network.train(), draw, weight, stage, seed, on_step)
+    slices = len(x) + len(more_x)
+    return fit_network(network.train(), draw, weight, stage, seed, on_step, slices=slices)
 
 
 def second_stage_steps(settings: TrainingSettings) -> int:
@@ -152,9 +154,12 @@ def fit_network(
     settings: TrainingSettings,
     seed: int,
     on_step: OnStep | None = None,
+    *,
+    slices: int,
 ) -> nn.Module:
     """Optimise a network for `settings.steps` on the batches that `draw` gives; in eval mode.
 
+    `slices` is how many there are to draw from: the fewer, the more often each is changed.
     A batch that does not fit into the device's memory goes through in parts, and so do all that
     follow; the optimizer takes the same steps. A network without batch norm or dropout learns the
     same; batch norm takes its statistics from each part. Raises TooLittleMemory if a single slice
@@ -175,12 +180,13 @@ def fit_network(
     )
     schedule = one_cycle(optimizer, settings.learning_rate, settings.steps, rising=0.2)
     order = torch.Generator().manual_seed(seed)
+    share = share_to_change(slices, settings.steps * settings.batch_size)
     fitting = BatchSize(settings.batch_size, device, settings)
     for step in range(settings.steps):
         squares, labels = draw(order)
         batch, target = to_input(squares), labels.long()  # (B, C, S, S), (B, S, S)
         if settings.augment:
-            batch, target = augment(batch, target, order)
+            batch, target = augment(batch, target, order, share=share, mirror=settings.mirror)
         batch = batch.contiguous(memory_format=layout)
         # Deep supervision fades out: in the end the joined logits alone count.
         others = 1 - step / settings.steps

@@ -25,6 +25,7 @@ class TrainingSettings:
     learning_rate: float = 3e-3  # peak of the one-cycle schedule
     weight_decay: float = 1e-2
     augment: bool = True  # a round's few labels are soon known by heart without
+    mirror: bool = False  # left for right, by chance: not where a class has a side
     dropout: float = 0.0  # probability, before the last convolution
     passes: int = 0  # dropout passes of the first member when scoring; 0: no MC dropout
     bootstrap_over: str = (

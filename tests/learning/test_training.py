@@ -52,7 +52,7 @@ def test_convolutions_are_trained_in_half_precision_only_where_the_hardware_mult
         if isinstance(layer, torch.nn.Conv2d):
             layer.register_forward_hook(lambda _, __, output: seen.add(output.dtype))
     images, label_maps = (torch.from_numpy(part) for part in stacked(2))
-    fit_network(network, lambda _: (images, label_maps), torch.ones(2), SHORT, 0)
+    fit_network(network, lambda _: (images, label_maps), torch.ones(2), SHORT, 0, slices=2)
     assert seen == {dtype}
     assert all(weight.dtype == torch.float32 for weight in network.parameters())
 
