@@ -142,7 +142,7 @@ def _plain_member(
     schedule = one_cycle(optimizer, rate, settings.steps, rising=0.2) if scheduled else None
     order = torch.Generator().manual_seed(seed)
     draws = settings.steps * settings.batch_size
-    share = share_to_change(len(data), draws)
+    share = share_to_change(settings.augmentation, len(data), draws)
     sampler = RandomSampler(data, replacement=True, num_samples=draws, generator=order)
     for squares, labels in DataLoader(data, settings.batch_size, sampler=sampler):
         batch, target = to_input(squares.to(device)), labels.long().to(device)

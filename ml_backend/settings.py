@@ -142,6 +142,12 @@ class Settings:
         "QUORUM_BOOTSTRAP_OVER",
         "what members resample: none (all learn from every label), slices or patients",
     )
+    augmentation: str = _setting(
+        "repeats",
+        "QUORUM_AUGMENTATION",
+        "labelled slices that are turned, scaled, … at random: repeats (what is seen often), "
+        "all or none",
+    )
     mirror: bool = _setting(
         False,
         "QUORUM_MIRROR",
@@ -290,6 +296,7 @@ TRAINING_SETTINGS = (
     "start",
     "semi_supervised",
     "bootstrap_over",
+    "augmentation",
     "mirror",
 )
 

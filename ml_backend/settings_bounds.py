@@ -80,6 +80,9 @@ def refuse_out_of_bounds(settings: Settings) -> None:
         "bootstrap_over",
         "slices, patients or none",
     )
+    require(
+        settings.augmentation in ("repeats", "all", "none"), "augmentation", "repeats, all or none"
+    )
     require(settings.consensus in ("majority", "staple"), "consensus", "majority or staple")
     require(0 <= settings.target_mean_iou < 1, "target_mean_iou", "0, or between 0 and 1")
     require(settings.label_budget >= 0, "label_budget", "0 or more")

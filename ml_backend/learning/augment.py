@@ -13,8 +13,7 @@ from .geometry import IGNORE
 _TURN_RAD = math.radians(10.0)
 _SCALE = 0.12  # largest relative change of size
 _SHIFT = 0.05  # of the side
-# Little: a CT's grey values say what a tissue is, and an MR slice is one of a series. Twice as much
-# and more drew worse on both benchmark sets (docs/benchmarks.md).
+# Little: a CT's grey values say what a tissue is, and those of an MR series belong together.
 _CONTRAST = 0.08
 _BRIGHTNESS = 0.04
 
@@ -27,14 +26,16 @@ _VIEW_BRIGHTNESS = 0.2
 _VIEW_NOISE = 0.03
 
 
-def share_to_change(slices: int, views: int) -> float:
+def share_to_change(augmentation: str, slices: int, views: int) -> float:
     """Share of `views` of so many slices that augment() should change: the rest are as they are.
 
-    A network that sees nothing as it is knows it less well; what it sees again and again, it
-    learns by heart. On both benchmark sets this drew better than changing all, or none
-    (docs/benchmarks.md).
+    "repeats" changes what exceeds a few views of each slice: what a network never sees as it is,
+    it knows less well, and what it sees again and again, it learns by heart (docs/benchmarks.md
+    compares it with "all" and "none").
     """
-    return max(0.0, 1 - _ENOUGH_VIEWS * slices / views)
+    if augmentation == "repeats":
+        return max(0.0, 1 - _ENOUGH_VIEWS * slices / views)
+    return {"all": 1.0, "none": 0.0}[augmentation]
 
 
 def augment(

@@ -180,12 +180,13 @@ def fit_network(
     )
     schedule = one_cycle(optimizer, settings.learning_rate, settings.steps, rising=0.2)
     order = torch.Generator().manual_seed(seed)
-    share = share_to_change(slices, settings.steps * settings.batch_size)
+    views = settings.steps * settings.batch_size
+    share = share_to_change(settings.augmentation, slices, views)
     fitting = BatchSize(settings.batch_size, device, settings)
     for step in range(settings.steps):
         squares, labels = draw(order)
         batch, target = to_input(squares), labels.long()  # (B, C, S, S), (B, S, S)
-        if settings.augment:
+        if share > 0 or settings.mirror:
             batch, target = augment(batch, target, order, share=share, mirror=settings.mirror)
         batch = batch.contiguous(memory_format=layout)
         # Deep supervision fades out: in the end the joined logits alone count.

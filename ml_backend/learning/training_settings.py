@@ -24,7 +24,7 @@ class TrainingSettings:
     batch_size: int = 16
     learning_rate: float = 3e-3  # peak of the one-cycle schedule
     weight_decay: float = 1e-2
-    augment: bool = True  # a round's few labels are soon known by heart without
+    augmentation: str = "repeats"  # what is seen often is changed at random; or "all", "none"
     mirror: bool = False  # left for right, by chance: not where a class has a side
     dropout: float = 0.0  # probability, before the last convolution
     passes: int = 0  # dropout passes of the first member when scoring; 0: no MC dropout
@@ -59,6 +59,7 @@ class TrainingSettings:
         if not 0 < self.confidence <= 1:
             raise ValueError(f"confidence must be above 0 and at most 1: it is {self.confidence}")
         for name, choices in (
+            ("augmentation", ("repeats", "all", "none")),
             ("bootstrap_over", ("slices", "patients", "none")),
             ("start", ("scratch", "encoder")),
         ):

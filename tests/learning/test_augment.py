@@ -66,6 +66,7 @@ def test_the_other_slices_stay_as_they_are(share):
 
 
 def test_what_is_seen_often_is_changed_more():
-    assert share_to_change(slices=100, views=100) == share_to_change(100, 800) == 0
-    assert share_to_change(100, 1600) == 0.5
-    assert 0.9 < share_to_change(5, 1600) < 1
+    assert share_to_change("repeats", slices=100, views=800) == 0
+    assert share_to_change("repeats", slices=100, views=1600) == 0.5
+    assert 0.9 < share_to_change("repeats", slices=5, views=1600) < 1
+    assert share_to_change("all", 100, 100) == 1 and share_to_change("none", 5, 1600) == 0

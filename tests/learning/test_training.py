@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from ml_backend.learning import training
+from ml_backend.learning.augment import augment
 from ml_backend.learning.training import (
     TrainingSettings,
     fit_network,
@@ -38,6 +40,22 @@ def test_the_same_seed_trains_the_same_network_and_leaves_the_global_random_stat
     assert torch.equal(torch.get_rng_state(), before)
     assert same(first, second)
     assert not torch.equal(first.stem.weight, other.stem.weight)
+
+
+@pytest.mark.parametrize("change", [{"augmentation": "all"}, {"mirror": True}, {"steps": 30}])
+def test_slices_are_changed_as_the_settings_say(change, monkeypatch):
+    asked = []
+
+    def augmented(batch, target, generator, *, share, mirror):
+        asked.append((share, mirror))
+        return augment(batch, target, generator, share=share, mirror=mirror)
+
+    monkeypatch.setattr(training, "augment", augmented)
+    train_member(*stacked(3), 2, SHORT, 0)  # six views of three slices: all as they are
+    assert not asked
+    train_member(*stacked(3), 2, replace(SHORT, **change), 0)
+    share = {"augmentation": 1.0, "mirror": 0.0, "steps": 1 - 8 * 3 / 60}[next(iter(change))]
+    assert asked and all(one == (pytest.approx(share), "mirror" in change) for one in asked)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +95,7 @@ def test_deep_supervision_reaches_every_head():
         ({"confidence": 0}, "above 0"),
         ({"bootstrap_over": "pixels"}, "slices or patients or none"),
         ({"start": "warm"}, "scratch or encoder"),
+        ({"augmentation": "some"}, "repeats or all or none"),
         ({"start": "encoder", "network": "unet"}, "only the fcn"),
     ],
 )
