@@ -20,7 +20,7 @@ from .settings_bounds import NETWORKS
 from .store import Store, StoreError
 
 # Raised when the same settings and labels give other members: the next round trains anew.
-_MADE_AS = 3  # since slices change less in contrast and brightness while they are learnt from
+_MADE_AS = 3  # since slices are not changed at random each time that a member sees them
 
 
 def training_settings(settings: Settings) -> TrainingSettings:

@@ -49,7 +49,7 @@ def test_grey_values_stay_near_what_they_say():
     images, labels = augmented()
     for label, value in ((0, 0.3), (1, 0.7)):
         seen = torch.stack([i[0][t == label].median() for i, t in zip(images, labels, strict=True)])
-        assert (seen - value).abs().max() < 0.1
+        assert (seen - value).abs().max() < 0.25
         assert seen.std() > 0.01
 
 
