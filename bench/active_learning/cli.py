@@ -171,6 +171,7 @@ def _jobs(arguments: argparse.Namespace, plan: Plan) -> list[Job]:
             jobs.append(Job(FULL, seed, network))
         for strategy in dict.fromkeys(arguments.strategies):
             jobs.append(Job(strategy, seed, plan.settings.network))
+    jobs = list(dict.fromkeys(jobs))  # "full" may be asked for by name too
     for job in jobs:
         if job.name not in STRATEGIES and job.name != FULL:
             raise RunError(f"there is no strategy {job.name!r}: {', '.join(sorted(STRATEGIES))}")

@@ -167,10 +167,10 @@ def test_the_first_committee_of_a_seed_is_trained_once_and_is_the_one_of_every_s
 
 def test_a_variant_changes_its_own_settings_alone(folder, tmp_path):
     variant = "random+bootstrap_over=patients"
-    more = ["--strategies", "random", variant, "random-foreground", "--seeds", "1"]
+    more = ["--strategies", "full", "random", variant, "random-foreground", "--seeds", "1"]
     assert main(arguments(folder, tmp_path, *more)) == 0
     rows = Rows(tmp_path).read()
-    assert len(rows) == 1 + 3 * 2
+    assert len(rows) == 1 + 3 * 2  # full labels once, though they were asked for too
     recipes = {r["strategy"]: r["recipe"]["bootstrap_over"] for r in rows}
     assert recipes["random"] == "none" and recipes[variant] == "patients"
 
