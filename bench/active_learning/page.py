@@ -47,7 +47,7 @@ def write_page(
     name = re.sub(r"\W+", "-", f"{title}-{rows[0]['edition']}")
     page.parent.mkdir(parents=True, exist_ok=True)
     picture = page.parent / f"{page.stem}-{name}.png"
-    if results.ranked():
+    if len(results.budgets) > 1:  # of a single point there is no curve
         draw(results, picture, title)
     body = section(results, notes, command, settings, picture, title)
     write_section(
@@ -74,11 +74,9 @@ def section(
         "and chance picks change, not what another test set would. " + _pairing(results)
     )
     if results.ranked():
-        parts += [
-            f"![Mean IoU against labels]({picture.name})",
-            "### Mean IoU at each budget",
-            budget_table(results),
-        ]
+        if len(results.budgets) > 1:
+            parts.append(f"![Mean IoU against labels]({picture.name})")
+        parts += ["### Mean IoU at each budget", budget_table(results)]
         if len(results.budgets) > 1:
             parts += [
                 "### Area under the curve, and labels needed",

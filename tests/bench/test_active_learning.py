@@ -206,6 +206,14 @@ def test_a_titled_page_stands_beside_the_other(run, folder, tmp_path):
     assert (tmp_path / "benchmarks-blobs-all-of-them-cpu.png").exists()
 
 
+def test_a_single_budget_has_no_curve(folder, tmp_path):
+    more = ["--strategies", "random", "--seeds", "1", "--budgets", "0.5"]
+    assert main(arguments(folder, tmp_path, *more)) == 0
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "### Mean IoU at each budget" in page and ".png" not in page
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_a_section_is_replaced_and_the_rest_of_the_page_left_alone():
     page = replace_section("# Title\n\nProse.\n", "active-learning a-cpu", "old")
     page = replace_section(page, "active-learning a-gpu", "other edition")
