@@ -130,10 +130,15 @@ def _legend(results: Results, notes: Mapping[str, str]) -> str:
 
 
 def _origin(results: Results, command: str) -> str:
-    # That of the strategies: the rows of other networks have their own, and so has MC dropout.
+    # That of the strategies: the rows of other networks have their own, and so have variants and
+    # MC dropout.
     row = min(
         results.rows,
-        key=lambda row: (row["network"] != results.network, row["recipe"].get("passes", 0)),
+        key=lambda row: (
+            row["network"] != results.network,
+            "+" in row["strategy"],
+            row["recipe"].get("passes", 0),
+        ),
     )
     recipe = ", ".join(
         f"{name} {value}" for name, value in row["recipe"].items() if name not in ("labels", "seed")

@@ -173,6 +173,9 @@ def test_a_variant_changes_its_own_settings_alone(folder, tmp_path):
     assert len(rows) == 1 + 3 * 2  # full labels once, though they were asked for too
     recipes = {r["strategy"]: r["recipe"]["bootstrap_over"] for r in rows}
     assert recipes["random"] == "none" and recipes[variant] == "patients"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[::-1]))
+    assert main(arguments(folder, tmp_path, *more, "--page-only")) == 0
+    assert "bootstrap_over none" in (tmp_path / "benchmarks.md").read_text()
 
 
 def test_the_page_holds_tables_curves_and_the_command(run):
