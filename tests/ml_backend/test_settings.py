@@ -40,6 +40,8 @@ def test_an_empty_variable_leaves_the_default():
         ({"QUORUM_SIDE_PX": "80", "QUORUM_SCALES": "6"}, "a multiple of 32 for 6 scales"),
         ({"QUORUM_START": "encoder", "QUORUM_NETWORK": "unet"}, "only the fcn can start from"),
         ({"QUORUM_REST_AS": "masks"}, "predictions or annotations"),
+        ({"QUORUM_AUGMENTATION": "some"}, "QUORUM_AUGMENTATION must be repeats, all or none"),
+        ({"QUORUM_MIRROR": "left"}, "QUORUM_MIRROR must be of type bool"),
         ({"LABEL_STUDIO_URL": "localhost:8080"}, "LABEL_STUDIO_URL must be an http"),
         ({"LABEL_STUDIO_PUBLIC_URL": "javascript:1"}, "LABEL_STUDIO_PUBLIC_URL must be an http"),
         ({"QUORUM_BASIC_AUTH_USER": "quorum"}, "QUORUM_BASIC_AUTH_PASSWORD"),
