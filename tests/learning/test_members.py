@@ -74,7 +74,7 @@ def test_members_that_start_from_an_encoder_are_the_same_apart():
 
 
 def test_members_trained_further_are_the_same_apart_and_those_given_stay_as_they_are():
-    settings = replace(SMALL, members=3, steps=30, semi_supervised=True, confidence=0.6)
+    settings = replace(SMALL, members=3, semi_supervised=True, confidence=0.6)
     images, labels = discs(4)
     expected = train_committee(images, labels, ["disc"], settings, 1, unlabelled=UNLABELLED).state()
     training = TrainingSet.of(images, labels, ["disc"], settings)
