@@ -205,7 +205,7 @@ def test_slices_without_any_foreground_are_learned_too():
 def test_a_second_stage_trains_on_and_its_progress_is_told_to_the_end():
     images, labels = discs(4)
     told = []
-    settings = replace(SHORT, steps=30, semi_supervised=True, confidence=0.6)
+    settings = replace(SHORT, steps=60, semi_supervised=True, confidence=0.6)
     plain = train_committee(images, labels, ["disc"], replace(settings, semi_supervised=False), 1)
     more = train_committee(
         images,
@@ -217,7 +217,7 @@ def test_a_second_stage_trains_on_and_its_progress_is_told_to_the_end():
         unlabelled=discs(9, 7)[0],
     )
     assert not torch.equal(plain.state()[0]["stem.weight"], more.state()[0]["stem.weight"])
-    assert told[-1] == (2 * 45, 2 * 45)
+    assert told[-1] == (2 * 90, 2 * 90)
     assert told == sorted(told)
 
 
