@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from . import quarantine as quarantined
 from .journal import Journal, TasksError
 from .keys import load_or_make_key
 from .limits import Limits
-from .objects import Outcome
+from .objects import Outcome, content_digest
 from .pseudonyms import pseudonym
 from .recipe import BurnedIn, Recipe
 from .report import ImportReport, Problem
@@ -190,12 +189,12 @@ def _is_another(outcome: Outcome, pixels: dict[str, str]) -> bool:
 
 
 def _digest(source: SourceObject) -> str:
-    """12 hex digits of the content's SHA-256, "-" for a file that is gone."""
+    """content_digest() of an object, "-" for a file that is gone."""
     try:
         content = source.content if source.content is not None else Path(source.path).read_bytes()
     except OSError:
         return "-"
-    return hashlib.sha256(content).hexdigest()[:12]
+    return content_digest(content)
 
 
 def _count(

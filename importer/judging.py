@@ -62,11 +62,11 @@ def verdict_for(dataset: Dataset, recipe: Recipe, release: Release | None) -> Ve
 def release_for(dataset: Dataset, instance: str, recipe: Recipe, released: str) -> Release | None:
     """How a person lets the object go, now or since an earlier import."""
     if released:
-        return Release(released, recipe.black_out, _pixel_digest(dataset))
+        return Release(released, recipe.black_out, pixel_digest(dataset))
     if recipe.quarantine is None:
         return None
     noted = quarantine.release_of(recipe.quarantine, instance)
-    return noted if noted is not None and noted.pixels == _pixel_digest(dataset) else None
+    return noted if noted is not None and noted.pixels == pixel_digest(dataset) else None
 
 
 def judge(
@@ -119,13 +119,13 @@ def judge(
     return judged
 
 
-def _pixel_digest(dataset: Dataset) -> str:
+def pixel_digest(dataset: Dataset) -> str:
     """SHA-256 of the pixels as they are stored, and of their shape, in hex."""
     shape = [attribute(dataset, k) for k in ("Rows", "Columns", "NumberOfFrames")]
     digest = hashlib.sha256(repr(shape).encode())
     for keyword in PIXELS:
         if keyword in dataset:
-            digest.update(dataset[keyword].value)
+            digest.update(dataset[keyword].value or b"")
     return digest.hexdigest()
 
 

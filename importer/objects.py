@@ -25,7 +25,7 @@ from .decode import DecodeError, frames, parse, quiet
 from .deidentify import allowed_attributes, dropped_keywords, identifiers, position_along_normal_mm
 from .functional_groups import attribute
 from .journal import write_atomically
-from .judging import PIXELS, judge, release_for, verdict_for
+from .judging import PIXELS, judge, pixel_digest, release_for, verdict_for
 from .pseudonyms import pseudonym
 from .recipe import Recipe
 from .render import Rendered, render
@@ -92,8 +92,13 @@ def process(content: bytes | None, path: str, recipe: Recipe, released: str = ""
     except Exception as error:  # pydicom converts lazily: any access can fail, its text may quote
         outcome = Outcome("unreadable", "damaged", where=_place(error))
     if outcome.kind in ("held", "unreadable"):
-        outcome.digest = hashlib.sha256(content).hexdigest()[:12]
+        outcome.digest = content_digest(content)
     return outcome
+
+
+def content_digest(content: bytes) -> str:
+    """12 hex digits of an object's SHA-256: how a report names it."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _place(error: BaseException) -> str:
@@ -173,11 +178,7 @@ def _pixels(dataset: Dataset, recipe: Recipe) -> str:
 
     Of one image sent in two encodings it cannot be told whether they are the same.
     """
-    stored = hashlib.sha256()
-    for keyword in PIXELS:
-        if keyword in dataset:
-            stored.update(dataset[keyword].value or b"")
-    name = pseudonym(recipe.key, "pixels", stored.hexdigest())
+    name = pseudonym(recipe.key, "pixels", pixel_digest(dataset))
     return f"{dataset.file_meta.get('TransferSyntaxUID', '')}:{name}"
 
 

@@ -167,11 +167,11 @@ def _jobs(arguments: argparse.Namespace, plan: Plan) -> list[Job]:
     networks = [plan.settings.network, *arguments.networks]
     jobs = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        for network in dict.fromkeys(networks):
+        for network in networks:
             jobs.append(Job(FULL, seed, network))
-        for strategy in dict.fromkeys(arguments.strategies):
+        for strategy in arguments.strategies:
             jobs.append(Job(strategy, seed, plan.settings.network))
-    jobs = list(dict.fromkeys(jobs))  # "full" may be asked for by name too
+    jobs = list(dict.fromkeys(jobs))  # one may be asked for twice, "full" by its name
     for job in jobs:
         if job.name not in STRATEGIES and job.name != FULL:
             raise RunError(f"there is no strategy {job.name!r}: {', '.join(sorted(STRATEGIES))}")
