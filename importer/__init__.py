@@ -10,10 +10,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from . import quarantine as quarantined
-from .journal import Journal, TasksError
+from .journal import Journal, TasksError, pixels_in
 from .keys import load_or_make_key
 from .limits import Limits
-from .objects import Outcome, content_digest
+from .objects import Outcome, are_other_pixels, content_digest
 from .pseudonyms import pseudonym
 from .recipe import BurnedIn, Recipe
 from .report import ImportReport, Problem
@@ -121,15 +121,16 @@ def import_objects(
         if safe is not None:
             safe.load()
             stack.callback(safe.flush)
-        # Of what is imported, and of what is set aside: there the later one takes the place.
-        pixels = {"slices": journal.pixels if journal is not None else {}, "held": {}}
+        known = {"slices": journal.pixels if journal is not None else {}, "held": {}}
         bar = tqdm(objects, desc="import", unit="object", disable=not progress)
         for source, outcome in outcomes(bar, recipe, workers, released):
             if safe is not None:
                 for name, entry in outcome.identities.items():
                     safe.keep(name, entry)
-            if outcome.kind in pixels and _is_another(outcome, pixels[outcome.kind]):
-                outcome = Outcome("unreadable", "same-identifier", digest=_digest(source))
+            if outcome.kind in known:
+                before = known[outcome.kind].setdefault(outcome.instance, outcome.pixels)
+                if are_other_pixels(before, outcome.pixels):
+                    outcome = _of_another(source)
             _count(report, source, outcome, journal)
             if journal is not None and report.objects % _FLUSH_EVERY == 0:
                 journal.flush()
@@ -148,8 +149,9 @@ def release(
 ) -> ImportReport:
     """Import held objects that a person has looked at, redacted as the contact sheet shows them.
 
-    `as_original` leaves their pixels as they came. Raises ValueError, naming the first of them
-    that is not held, and what import_dicom() raises.
+    `as_original` leaves their pixels as they came. One whose identifier another image has in `out`
+    stays held, and is told. Raises ValueError, naming the first of them that is not held, and what
+    import_dicom() raises.
     """
     if recipe.quarantine is None:
         raise ValueError("a release needs the quarantine folder")
@@ -157,13 +159,19 @@ def release(
     for instance in instances:
         if instance not in waiting:
             raise ValueError(f"{instance} is not held in {recipe.quarantine}")
-    objects = [
-        SourceObject(number, str(waiting[i].path), None, waiting[i].path.stat().st_size)
-        for number, i in enumerate(instances, start=1)
-    ]
+    objects: list[SourceObject] = []
+    taken: list[SourceObject] = []
+    imported = pixels_in(out, instances)
+    for number, i in enumerate(instances, start=1):
+        source = SourceObject(number, str(waiting[i].path), None, waiting[i].path.stat().st_size)
+        pixels = quarantined.pixels_of(recipe.quarantine, i)
+        another = are_other_pixels(imported.get(i, ""), pixels)
+        (taken if another else objects).append(source)
     report = import_objects(
         objects, out, recipe, vault, released="original" if as_original else "redacted"
     )
+    for source in taken:  # its pictures would replace the other's
+        _count(report, source, _of_another(source), None)
     failed = {problem.number for problem in report.unreadable}
     done = [i for number, i in enumerate(instances, start=1) if number not in failed]
     quarantined.remove(recipe.quarantine, done)
@@ -178,23 +186,14 @@ def _make(folder: Path) -> None:
         raise TasksError(f"{folder} cannot be used as a folder: {error.strerror}") from None
 
 
-def _is_another(outcome: Outcome, pixels: dict[str, str]) -> bool:
-    """Whether an object's identifier is known from one with other pixels; those are noted.
-
-    Pixels of another transfer syntax may be the same ones: an archive may send either.
-    """
-    before = pixels.setdefault(outcome.instance, outcome.pixels)
-    same_syntax = before.partition(":")[0] == outcome.pixels.partition(":")[0]
-    return same_syntax and before != outcome.pixels
-
-
-def _digest(source: SourceObject) -> str:
-    """content_digest() of an object, "-" for a file that is gone."""
+def _of_another(source: SourceObject) -> Outcome:
+    """What becomes of an object whose identifier an image with other pixels has."""
     try:
         content = source.content if source.content is not None else Path(source.path).read_bytes()
+        digest = content_digest(content)
     except OSError:
-        return "-"
-    return content_digest(content)
+        digest = "-"  # the file is gone
+    return Outcome("unreadable", "same-identifier", digest=digest)
 
 
 def _count(

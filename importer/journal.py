@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,9 +81,7 @@ class Journal:
         except FileNotFoundError:
             return 0
         except (ValueError, KeyError, TypeError):
-            raise TasksError(
-                f"{self._path} is damaged: move {self._out} away and import again"
-            ) from None
+            raise _damaged(self._path) from None
         return offset
 
     def _index(self, entry: Any, offset: int, recipe: Mapping[str, Any]) -> None:
@@ -177,6 +175,31 @@ def notes_destination(out: Path) -> bool:
         return False
 
 
+def pixels_in(out: Path, instances: Collection[str]) -> dict[str, str]:
+    """What tells the pixels of some instances that a folder has slices of (Outcome.pixels).
+
+    Raises TasksError if its journal is damaged, OSError if it cannot be read.
+    """
+    found: dict[str, str] = {}
+    try:
+        with (out / _JOURNAL).open("rb") as stream:
+            for line in stream:
+                if not line.endswith(b"\n"):  # one that a crash cut short
+                    break
+                entry = json.loads(line)
+                if "pixels" in entry and entry["data"]["instance"] in instances:
+                    found[entry["data"]["instance"]] = entry["pixels"]
+    except FileNotFoundError:
+        return found
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(out / _JOURNAL) from None
+    return found
+
+
+def _damaged(path: Path) -> TasksError:
+    return TasksError(f"{path} is damaged: move {path.parent} away and import again")
+
+
 def _as_list(tasks: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     first = True
     for task in tasks:
@@ -202,7 +225,7 @@ def iter_tasks(out: Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     except (ValueError, KeyError, TypeError):
-        raise TasksError(f"{path} is damaged: move {out} away and import again") from None
+        raise _damaged(path) from None
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:

@@ -59,7 +59,7 @@ class Outcome:
     digest: str = "-"  # 12 hex digits of the content's SHA-256, for those that need a name
     slices: list[Slice] = field(default_factory=list)
     instance: str = ""  # pseudonym
-    pixels: str = ""  # tells an object's stored pixels from others' (see _pixels)
+    pixels: str = ""  # tells an object's stored pixels from others' (see are_other_pixels)
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)  # for the vault
     redacted: int = 0  # slices on which something was blacked out
     copied: int = 0
@@ -143,15 +143,13 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     release = release_for(dataset, data["instance"], recipe, released)
     verdict = verdict_for(dataset, recipe, release)
     if verdict is not None and verdict.care is Care.HOLD:
-        _hold(content, dataset, data["instance"], verdict.reason, recipe)
-        return replace(outcome, kind="held", reason=verdict.reason, slices=[])
+        return _hold(content, dataset, outcome, verdict.reason, recipe)
     files = {entry.data["frame"]: _files(entry, recipe) for entry in slices}
     copying = copy is not None
     with Staged() as images:
         made = judge(dataset, data, files, images, verdict, release, recipe, copying=copying)
         if made.doubt and release is None:  # one doubtful frame holds the whole object
-            _hold(content, dataset, data["instance"], made.doubt, recipe)
-            return replace(outcome, kind="held", reason=made.doubt, slices=[])
+            return _hold(content, dataset, outcome, made.doubt, recipe)
         if released and release is not None and recipe.quarantine and not recipe.dry_run:
             noted = replace(release, boxes=made.boxes)
             quarantine.note_release(recipe.quarantine, data["instance"], noted)
@@ -174,12 +172,18 @@ def _class_name(dataset: Dataset) -> str:
 
 
 def _pixels(dataset: Dataset, recipe: Recipe) -> str:
-    """The transfer syntax and a pseudonym of the stored pixels, as they are encoded.
-
-    Of one image sent in two encodings it cannot be told whether they are the same.
-    """
+    """The transfer syntax and a pseudonym of the stored pixels, as they are encoded."""
     name = pseudonym(recipe.key, "pixels", pixel_digest(dataset))
     return f"{dataset.file_meta.get('TransferSyntaxUID', '')}:{name}"
+
+
+def are_other_pixels(known: str, pixels: str) -> bool:
+    """Whether an Outcome's pixels are not those known; "" if nothing is known.
+
+    An archive may send one image in either of two encodings: they are not taken for others.
+    """
+    same_syntax = known.partition(":")[0] == pixels.partition(":")[0]
+    return bool(known) and same_syntax and known != pixels
 
 
 def _slices(dataset: Dataset, data: dict[str, Any], recipe: Recipe) -> list[Slice]:
@@ -210,18 +214,27 @@ def _all_there(slices: Sequence[Slice], copy: Path | None, recipe: Recipe) -> bo
     return all(file.exists() for entry in slices for file in _files(entry, recipe))
 
 
-def _hold(content: bytes, dataset: Dataset, instance: str, reason: str, recipe: Recipe) -> None:
-    """Set an object aside for a person, with pictures of some frames before and after."""
-    if recipe.quarantine is not None and not recipe.dry_run:
-        count = int(attribute(dataset, "NumberOfFrames") or 1)
-        shown = set(range(0, count, max(1, -(-count // _PICTURES))))
-        pictures: list[tuple[Rendered, Rendered]] = []
-        for frame, pixels in enumerate(frames(dataset, recipe.limits)):
-            if frame in shown:
-                before = [render(pixels, dataset, frame, recipe.windows[0])]
-                if recipe.copies is not None:  # a person must see what the copy would tell
-                    before += hidden_views(pixels, before[0])
-                verdict = Verdict(Care.READ, reason)
-                read = read_frame(before, (), dataset, verdict, (), sample=True)
-                pictures += zip(before, read.shown, strict=True)
-        quarantine.hold(recipe.quarantine, instance, content, reason, pictures)
+def _hold(content: bytes, dataset: Dataset, found: Outcome, reason: str, recipe: Recipe) -> Outcome:
+    """Set an object aside for a person, with pictures of some frames before and after.
+
+    Another image that is held under its identifier stays, and this one is not held.
+    """
+    held = replace(found, kind="held", reason=reason, slices=[])
+    if recipe.quarantine is None or recipe.dry_run:
+        return held
+    count = int(attribute(dataset, "NumberOfFrames") or 1)
+    shown = set(range(0, count, max(1, -(-count // _PICTURES))))
+    pictures: list[tuple[Rendered, Rendered]] = []
+    for frame, pixels in enumerate(frames(dataset, recipe.limits)):
+        if frame in shown:
+            before = [render(pixels, dataset, frame, recipe.windows[0])]
+            if recipe.copies is not None:  # a person must see what the copy would tell
+                before += hidden_views(pixels, before[0])
+            verdict = Verdict(Care.READ, reason)
+            read = read_frame(before, (), dataset, verdict, (), sample=True)
+            pictures += zip(before, read.shown, strict=True)
+    with quarantine.one_at_a_time(recipe.quarantine):
+        if are_other_pixels(quarantine.pixels_of(recipe.quarantine, found.instance), found.pixels):
+            return replace(held, kind="unreadable", reason="same-identifier")
+        quarantine.hold(recipe.quarantine, found.instance, content, reason, found.pixels, pictures)
+    return held

@@ -7,11 +7,14 @@ contact sheet. The folder stays in the hospital, readable by its owner alone: th
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import html
 import json
+import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -50,23 +53,48 @@ class Release:
     """The digest of the pixels that the person saw: other pixels are judged anew."""
 
 
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Until it is left no other process holds an object here. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def hold(
     folder: Path,
     instance: str,
     content: bytes,
     reason: str,
+    pixels: str,
     pictures: Sequence[tuple[Rendered, Rendered]],
 ) -> None:
-    """Put an object aside with pictures of it before and after redaction. Raises OSError."""
+    """Put an object aside with pictures of it before and after redaction. Raises OSError.
+
+    `pixels` tells its pixels from others' (see pixels_of).
+    """
     place = folder / instance
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
     for index, (before, after) in enumerate(pictures):
         write_atomically(place / f"{index}-before.png", to_png(before))
         write_atomically(place / f"{index}-after.png", to_png(after))
     write_atomically(place / "object.dcm", content)
     # Last: an entry that is there is whole.
-    write_atomically(place / "entry.json", json.dumps({"reason": reason}).encode())
+    entry = json.dumps({"reason": reason, "pixels": pixels})
+    write_atomically(place / "entry.json", entry.encode())
+
+
+def pixels_of(folder: Path, instance: str) -> str:
+    """What tells the pixels of a held object; "" if none is held, or by an earlier release."""
+    try:
+        return str(json.loads((folder / instance / "entry.json").read_text())["pixels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def held(folder: Path) -> list[Held]:

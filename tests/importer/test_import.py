@@ -11,8 +11,10 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
-from importer import import_dicom
+from importer import import_dicom, release
 from importer.pseudonyms import pseudonym
+from importer.quarantine import held
+from importer.recipe import Recipe
 
 from .files import CT, KEY, MR, bundled
 
@@ -82,6 +84,41 @@ def test_images_of_one_identifier_in_one_import_are_told(tmp_path, modality):
     assert [problem.reason for problem in report.unreadable] == ["same-identifier"] * 2
     dry = import_dicom(sources, tmp_path / "dry", KEY, dry_run=True)
     assert [problem.reason for problem in dry.unreadable] == ["same-identifier"] * 2
+
+
+def _two_of_one_identifier(tmp_path: Path) -> tuple[Path, Path]:
+    dataset = dcmread(CT)
+    dataset.Modality = "US"  # held
+    dataset.save_as(tmp_path / "first.dcm")
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    dataset.save_as(tmp_path / "second.dcm")
+    return tmp_path / "first.dcm", tmp_path / "second.dcm"
+
+
+def test_what_is_held_is_not_replaced_by_another_image_of_its_identifier(tmp_path):
+    first, second = _two_of_one_identifier(tmp_path)
+    out, folder = tmp_path / "out", tmp_path / "held"
+    import_dicom(first, out, KEY, quarantine=folder)
+    other = import_dicom(second, out, KEY, quarantine=folder)
+    assert not other.quarantined
+    assert [problem.reason for problem in other.unreadable] == ["same-identifier"]
+    (entry,) = held(folder)
+    assert entry.path.read_bytes() == first.read_bytes()
+    assert len(import_dicom(first, out, KEY, quarantine=folder).quarantined) == 1
+
+
+def test_a_release_replaces_no_picture_of_another_image_of_its_identifier(tmp_path):
+    first, second = _two_of_one_identifier(tmp_path)
+    out, folder = tmp_path / "out", tmp_path / "held"
+    import_dicom(first, out, KEY, quarantine=folder)
+    (task,) = import_dicom(second, out, KEY, burned_in="off").tasks
+    picture = (out / task["data"]["image"]).read_bytes()
+    (entry,) = held(folder)
+    recipe = Recipe(key=KEY, images=out / "images", quarantine=folder)
+    report = release([entry.instance], out, recipe)
+    assert [problem.reason for problem in report.unreadable] == ["same-identifier"]
+    assert (out / task["data"]["image"]).read_bytes() == picture
+    assert held(folder) == [entry] and not report.imported
 
 
 def test_each_frame_becomes_a_slice(tmp_path):
