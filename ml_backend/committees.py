@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
+from .learning.choices import NETWORKS
 from .learning.committee import Committee
 from .learning.memory import told_when_too_small
 from .learning.networks import build_network
 from .learning.strategies import STRATEGIES
 from .learning.training import TrainingSettings, preset, torch_device
 from .settings import TRAINING_SETTINGS, Settings, SettingsError, is_own_network, variable_of
-from .settings_bounds import NETWORKS
 from .store import Store, StoreError
 
 # Raised when the same settings and labels give other members: the next round trains anew.

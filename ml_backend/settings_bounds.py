@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from .callers import networks_in
 from .errors import QuorumError
+from .learning.choices import CHOICES, NETWORKS, in_words
 from .urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
 
 if TYPE_CHECKING:
     from .settings import Settings
 
-# The networks that come along, as learning.baselines has them: that needs torch.
-NETWORKS = ("fcn", "unet", "cumednet")
+_CHOICES = {
+    "rest_as": ("predictions", "annotations"),
+    "log_format": ("text", "json"),
+    "cold_start": ("thumbnails", "encoder"),
+    "consensus": ("majority", "staple"),
+}
+_COUNTS = (
+    "keep_versions",
+    "keep_predictions",
+    "drafts_ahead",
+    "cache_mib",
+    "labels_per_round",
+    "label_budget",
+    "width",
+    "steps",
+    "batch_size",
+)
+_ORIGIN = "https://HOST or https://HOST:PORT, without a path: the page has to be at its root"
 _LEAST_SCALES = 5  # of the presets'
 _SECRETS = frozenset({"label_studio_api_key", "basic_auth_password", "webhook_secret"})
 
@@ -24,102 +42,19 @@ class SettingsError(QuorumError, ValueError):
 
 def refuse_out_of_bounds(settings: Settings) -> None:
     """Raise SettingsError for the first setting out of its bounds."""
+    from .label_studio.hosts import listed_hosts  # the client's package needs Settings
 
-    def require(ok: bool, name: str, bound: str) -> None:
-        if not ok:
+    for name, within, bound in bounds(settings):
+        if not within:
             raise SettingsError(
                 f"{variable_in(settings, name)} must be {bound}: it is {_shown(settings, name)}"
             )
-
-    require(settings.k >= 1, "k", "at least 1")
-    require(settings.k <= settings.K, "K", f"at least {variable_in(settings, 'k')} ({settings.k})")
-    require(2 <= settings.members <= 64, "members", "from 2 to 64")
-    require(0 < settings.held_out_fraction < 1, "held_out_fraction", "between 0 and 1")
-    require(settings.evaluation_slices >= 1, "evaluation_slices", "at least 1")
-    require(settings.slab_mm > 0, "slab_mm", "above 0 mm")
-    require(0 <= settings.seed < 2**31, "seed", "from 0 to 2147483647")
-    require(settings.push_chunk >= 1, "push_chunk", "at least 1")
-    require(settings.push_pause_s >= 0, "push_pause_s", "0 s or more")
-    require(settings.keep_versions >= 0, "keep_versions", "0 or more")
-    require(settings.keep_predictions >= 0, "keep_predictions", "0 or more")
-    require(settings.drafts_ahead >= 0, "drafts_ahead", "0 or more")
-    require(settings.shard_slices >= 1, "shard_slices", "at least 1")
-    require(settings.attempts >= 1, "attempts", "at least 1")
-    require(settings.round_after_s >= 0, "round_after_s", "0 s or more")
-    require(settings.cache_mib >= 0, "cache_mib", "0 or more")
-    require(settings.heartbeat_s >= 1, "heartbeat_s", "at least 1 s")
-    require(settings.reconcile_s >= 1, "reconcile_s", "at least 1 s")
-    require(0 <= settings.adjudicate_above <= 1, "adjudicate_above", "between 0 and 1")
-    require(0 <= settings.suspect_weight <= 1, "suspect_weight", "between 0 and 1")
-    require(settings.strategy in _strategies(), "strategy", f"one of {', '.join(_strategies())}")
-    _check_training(settings, require)
-    require(0 <= settings.hold_drafts_back <= 1, "hold_drafts_back", "between 0 and 1")
-    require(
-        settings.rest_as in ("predictions", "annotations"),
-        "rest_as",
-        "predictions or annotations",
-    )
-    from .label_studio.hosts import listed_hosts
-
-    try:
-        listed_hosts(settings.image_hosts)
-    except ValueError as error:
-        raise SettingsError(f"{variable_in(settings, 'image_hosts')}: {error}") from None
-    from .callers import networks_in
-
-    try:
-        networks_in(settings.trusted_proxies)
-    except ValueError as error:
-        raise SettingsError(f"{variable_in(settings, 'trusted_proxies')}: {error}") from None
-    require(settings.log_format in ("text", "json"), "log_format", "text or json")
-    require(settings.labels_per_round >= 0, "labels_per_round", "0 or more")
-    require(settings.cold_start in ("thumbnails", "encoder"), "cold_start", "thumbnails or encoder")
-    require(settings.start in ("scratch", "encoder"), "start", "scratch or encoder")
-    require(
-        settings.bootstrap_over in ("slices", "patients", "none"),
-        "bootstrap_over",
-        "slices, patients or none",
-    )
-    require(
-        settings.augmentation in ("repeats", "all", "none"), "augmentation", "repeats, all or none"
-    )
-    require(settings.consensus in ("majority", "staple"), "consensus", "majority or staple")
-    require(0 <= settings.target_mean_iou < 1, "target_mean_iou", "0, or between 0 and 1")
-    require(settings.label_budget >= 0, "label_budget", "0 or more")
-    for name in ("label_studio_url", "label_studio_public_url", "page_url"):
-        address = getattr(settings, name)
-        if address or name == "label_studio_url":
-            require(is_web_address(address), name, WEB_ADDRESS)
-    require(
-        not settings.page_url or is_origin(settings.page_url),
-        "page_url",
-        "https://HOST or https://HOST:PORT, without a path: the page has to be at its root",
-    )
-    require(is_redis_address(settings.redis_url), "redis_url", REDIS_ADDRESS)
-    require(
-        bool(settings.basic_auth_user) == bool(settings.basic_auth_password),
-        "basic_auth_user",
-        f"set together with {variable_in(settings, 'basic_auth_password')}",
-    )
-
-
-def _check_training(settings: Settings, require: Callable[[bool, str, str], None]) -> None:
-    """Refuse what could be trained on no device; a round says what its own cannot."""
-    network = settings.network or NETWORKS[0]
-    require(
-        network in NETWORKS or all(network.partition(":")),
-        "network",
-        f"{', '.join(NETWORKS)}, monai:NAME, or package.module:Class",
-    )
-    require(settings.width >= 0, "width", "0 or more")
-    require(settings.scales == 0 or 2 <= settings.scales <= 12, "scales", "0, or from 2 to 12")
-    require(settings.steps >= 0, "steps", "0 or more")
-    require(settings.batch_size >= 0, "batch_size", "0 or more")
-    require(
-        settings.side_px >= 0 and settings.side_px % _stride(settings) == 0,
-        "side_px",
-        f"0, or a multiple of {_stride(settings)} for {settings.scales or _LEAST_SCALES} scales",
-    )
+    for name, read in (("image_hosts", listed_hosts), ("trusted_proxies", networks_in)):
+        try:
+            read(getattr(settings, name))
+        except ValueError as error:
+            raise SettingsError(f"{variable_in(settings, name)}: {error}") from None
+    network = _network(settings)
     if settings.start == "encoder" and network != "fcn":
         raise SettingsError(
             f"{variable_in(settings, 'start')} must be scratch with "
@@ -127,15 +62,64 @@ def _check_training(settings: Settings, require: Callable[[bool, str, str], None
         )
 
 
-def _strategies() -> list[str]:
+def bounds(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    """Each bounded setting's name, whether it is within its bounds, and these in words."""
+    yield "k", settings.k >= 1, "at least 1"
+    yield "K", settings.k <= settings.K, f"at least {variable_in(settings, 'k')} ({settings.k})"
+    yield "members", 2 <= settings.members <= 64, "from 2 to 64"
+    yield "held_out_fraction", 0 < settings.held_out_fraction < 1, "between 0 and 1"
+    yield "slab_mm", settings.slab_mm > 0, "above 0 mm"
+    yield "seed", 0 <= settings.seed < 2**31, "from 0 to 2147483647"
+    yield "target_mean_iou", 0 <= settings.target_mean_iou < 1, "0, or between 0 and 1"
+    for name in ("evaluation_slices", "push_chunk", "shard_slices", "attempts"):
+        yield name, getattr(settings, name) >= 1, "at least 1"
+    for name in ("heartbeat_s", "reconcile_s"):
+        yield name, getattr(settings, name) >= 1, "at least 1 s"
+    for name in ("push_pause_s", "round_after_s"):
+        yield name, getattr(settings, name) >= 0, "0 s or more"
+    for name in _COUNTS:
+        yield name, getattr(settings, name) >= 0, "0 or more"
+    for name in ("adjudicate_above", "suspect_weight", "hold_drafts_back"):
+        yield name, 0 <= getattr(settings, name) <= 1, "between 0 and 1"
+    for name, choices in {"strategy": _strategies(), **_CHOICES, **CHOICES}.items():
+        yield name, getattr(settings, name) in choices, in_words(choices)
+    yield from _bounds_of_network(settings)
+    yield from _bounds_of_addresses(settings)
+
+
+def _bounds_of_network(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    """What could be trained on no device is refused; a round says what its own cannot."""
+    network = _network(settings)
+    known = network in NETWORKS or all(network.partition(":"))
+    yield "network", known, f"{', '.join(NETWORKS)}, monai:NAME, or package.module:Class"
+    yield "scales", settings.scales == 0 or 2 <= settings.scales <= 12, "0, or from 2 to 12"
+    scales = settings.scales or _LEAST_SCALES
+    stride = 2 ** (scales - 1)
+    fits = settings.side_px >= 0 and settings.side_px % stride == 0
+    yield "side_px", fits, f"0, or a multiple of {stride} for {scales} scales"
+
+
+def _bounds_of_addresses(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    yield "label_studio_url", is_web_address(settings.label_studio_url), WEB_ADDRESS
+    public = settings.label_studio_public_url
+    yield "label_studio_public_url", not public or is_web_address(public), WEB_ADDRESS
+    yield "page_url", not settings.page_url or is_web_address(settings.page_url), WEB_ADDRESS
+    yield "page_url", not settings.page_url or is_origin(settings.page_url), _ORIGIN
+    yield "redis_url", is_redis_address(settings.redis_url), REDIS_ADDRESS
+    both = bool(settings.basic_auth_user) == bool(settings.basic_auth_password)
+    together = f"set together with {variable_in(settings, 'basic_auth_password')}"
+    yield "basic_auth_user", both, together
+
+
+def _network(settings: Settings) -> str:
+    return settings.network or NETWORKS[0]
+
+
+def _strategies() -> tuple[str, ...]:
     """The strategies that can be used: some need what only a simulation knows."""
     from .learning.strategies import STRATEGIES
 
-    return [name for name, each in STRATEGIES.items() if not each.simulation_only]
-
-
-def _stride(settings: Settings) -> int:
-    return int(2 ** ((settings.scales or _LEAST_SCALES) - 1))
+    return tuple(name for name, each in STRATEGIES.items() if not each.simulation_only)
 
 
 def variable_in(settings: Settings | type[Settings], name: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from importer.limits import Limits
-from ml_backend import settings_bounds
 from ml_backend.learning.training_settings import TrainingSettings, preset
 from ml_backend.settings import PROJECT_SETTINGS, TRAINING_SETTINGS, Settings, variable_of
+from ml_backend.settings_bounds import bounds
 
 from ..services import new_secrets
 from .markdown import code, document, table
@@ -77,24 +76,6 @@ def groups() -> list[Group]:
     return found
 
 
-def bounds() -> dict[str, str]:
-    """What is required of each setting, in settings_bounds.py's own words."""
-    tree = ast.parse(inspect.getsource(settings_bounds))
-    known = {**vars(settings_bounds), "settings": Settings()}
-    found: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "require"
-            and isinstance(node.args[1], ast.Constant)
-        ):
-            # An f-string of our own source, such as the list of strategies.
-            bound = eval(compile(ast.Expression(node.args[2]), "bounds", "eval"), {}, known)
-            found[str(node.args[1].value)] = str(bound)
-    return found
-
-
 def shown(value: Any) -> str:
     """A default as one would write it in the environment."""
     if isinstance(value, bool):
@@ -104,7 +85,8 @@ def shown(value: Any) -> str:
 
 def page() -> str:
     """The whole page."""
-    kinds, required = get_type_hints(Settings), bounds()
+    kinds = get_type_hints(Settings)
+    required = {name: bound for name, _, bound in bounds(Settings())}
     defaults = {setting.name: setting for setting in fields(Settings)}
     parts = []
     for group in groups():

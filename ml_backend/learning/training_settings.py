@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from .choices import CHOICES, in_words
+
 _EPOCHS = 10
 
 
@@ -58,14 +60,10 @@ class TrainingSettings:
             raise ValueError(f"dropout must be at least 0 and below 1: it is {self.dropout}")
         if not 0 < self.confidence <= 1:
             raise ValueError(f"confidence must be above 0 and at most 1: it is {self.confidence}")
-        for name, choices in (
-            ("augmentation", ("repeats", "all", "none")),
-            ("bootstrap_over", ("slices", "patients", "none")),
-            ("start", ("scratch", "encoder")),
-        ):
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name} must be {' or '.join(choices)}: it is {getattr(self, name)!r}"
+                    f"{name} must be {in_words(choices)}: it is {getattr(self, name)!r}"
                 )
         if self.start == "encoder" and self.network != "fcn":
             raise ValueError(f"only the fcn can start from an encoder: network is {self.network!r}")

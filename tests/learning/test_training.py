@@ -93,9 +93,9 @@ def test_deep_supervision_reaches_every_head():
         ({"passes": -1}, "passes must be at least 0"),
         ({"dropout": 1.0}, "below 1"),
         ({"confidence": 0}, "above 0"),
-        ({"bootstrap_over": "pixels"}, "slices or patients or none"),
+        ({"bootstrap_over": "pixels"}, "slices, patients or none"),
         ({"start": "warm"}, "scratch or encoder"),
-        ({"augmentation": "some"}, "repeats or all or none"),
+        ({"augmentation": "some"}, "repeats, all or none"),
         ({"start": "encoder", "network": "unet"}, "only the fcn"),
     ],
 )

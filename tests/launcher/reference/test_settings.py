@@ -3,10 +3,13 @@
 import re
 from dataclasses import fields
 
+import pytest
+
 from importer.limits import Limits
 from launcher import CLONE
 from launcher.reference import settings as page
-from ml_backend.settings import PROJECT_SETTINGS, Settings
+from ml_backend.settings import PROJECT_SETTINGS, Settings, SettingsError
+from ml_backend.settings_bounds import bounds
 
 # Beginnings of names, and what is no variable at all.
 _NOT_SETTINGS = {"QUORUM_CHECK", "QUORUM_COPY_", "QUORUM_DICOMWEB_", "QUORUM_IMPORT_"}
@@ -27,10 +30,14 @@ def test_each_variable_that_a_program_reads_is_on_the_page():
 
 
 def test_a_bound_is_told_in_the_words_of_the_refusal():
-    bounds = page.bounds()
-    assert bounds["members"] == "from 2 to 64"
-    assert bounds["K"] == "at least QUORUM_BATCH (8)"
-    assert set(bounds) <= {setting.name for setting in fields(Settings)}
+    assert "| from 2 to 64 | `members` |" in page.page()
+    assert "| at least QUORUM_BATCH (8) | `K` |" in page.page()
+    with pytest.raises(SettingsError, match="must be from 2 to 64"):
+        Settings(members=1)
+
+
+def test_each_bound_is_of_a_setting():
+    assert {name for name, _, _ in bounds(Settings())} <= {each.name for each in fields(Settings)}
 
 
 def test_what_one_project_may_set_is_marked():
