@@ -20,7 +20,7 @@ from .settings import TRAINING_SETTINGS, Settings, SettingsError, is_own_network
 from .store import Store, StoreError
 
 # Raised when the same settings and labels give other members: the next round trains anew.
-_MADE_AS = 3  # since slices are not changed at random each time that a member sees them
+_MADE_AS = 4  # since members see a slice as it is 32 times before it is changed at random
 
 
 def training_settings(settings: Settings) -> TrainingSettings:

@@ -17,7 +17,7 @@ _SHIFT = 0.05  # of the side
 _CONTRAST = 0.2
 _BRIGHTNESS = 0.1
 
-_ENOUGH_VIEWS = 8  # of one slice as it is; what is seen more often would be known by heart
+_ENOUGH_VIEWS = 32  # of one slice as it is; what is seen more often would be known by heart
 
 # A view to learn features from may differ more: no label has to move along.
 _VIEW_LEAST = 0.5  # of the side that a view shows

@@ -66,7 +66,7 @@ def test_the_other_slices_stay_as_they_are(share):
 
 
 def test_what_is_seen_often_is_changed_more():
-    assert share_to_change("repeats", slices=100, views=800) == 0
-    assert share_to_change("repeats", slices=100, views=1600) == 0.5
-    assert 0.9 < share_to_change("repeats", slices=5, views=1600) < 1
+    assert share_to_change("repeats", slices=100, views=3200) == 0
+    assert share_to_change("repeats", slices=100, views=6400) == 0.5
+    assert 0.8 < share_to_change("repeats", slices=5, views=1600) < 1
     assert share_to_change("all", 100, 100) == 1 and share_to_change("none", 5, 1600) == 0

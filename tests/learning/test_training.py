@@ -42,7 +42,7 @@ def test_the_same_seed_trains_the_same_network_and_leaves_the_global_random_stat
     assert not torch.equal(first.stem.weight, other.stem.weight)
 
 
-@pytest.mark.parametrize("change", [{"augmentation": "all"}, {"mirror": True}, {"steps": 30}])
+@pytest.mark.parametrize("change", [{"augmentation": "all"}, {"mirror": True}, {"steps": 60}])
 def test_slices_are_changed_as_the_settings_say(change, monkeypatch):
     asked = []
 
@@ -54,7 +54,7 @@ def test_slices_are_changed_as_the_settings_say(change, monkeypatch):
     train_member(*stacked(3), 2, SHORT, 0)  # six views of three slices: all as they are
     assert not asked
     train_member(*stacked(3), 2, replace(SHORT, **change), 0)
-    share = {"augmentation": 1.0, "mirror": 0.0, "steps": 1 - 8 * 3 / 60}[next(iter(change))]
+    share = {"augmentation": 1.0, "mirror": 0.0, "steps": 1 - 32 * 3 / 120}[next(iter(change))]
     assert asked and all(one == (pytest.approx(share), "mirror" in change) for one in asked)
 
 
