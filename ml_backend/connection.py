@@ -12,7 +12,7 @@ from typing import Any
 
 from .settings import Settings
 from .store import is_version, project_ids
-from .store.objects import objects_at
+from .store.places import objects_at
 
 DEFAULT_SAMPLING = "Sequential sampling"
 USUAL_URL = "http://127.0.0.1:9090"  # of the backend, unless ./quorum up is told another port

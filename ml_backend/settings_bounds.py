@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from .callers import networks_in
 from .errors import QuorumError
 from .learning.choices import CHOICES, NETWORKS, in_words
+from .settings_fields import SettingsFields, variable_of
 from .urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
-
-if TYPE_CHECKING:
-    from .settings import Settings
 
 _CHOICES = {
     "rest_as": ("predictions", "annotations"),
@@ -40,32 +36,32 @@ class SettingsError(QuorumError, ValueError):
     """A setting is missing or out of its bounds; the message names it and the remedy."""
 
 
-def refuse_out_of_bounds(settings: Settings) -> None:
+def refuse_out_of_bounds(settings: SettingsFields) -> None:
     """Raise SettingsError for the first setting out of its bounds."""
     from .label_studio.hosts import listed_hosts  # the client's package needs Settings
 
     for name, within, bound in bounds(settings):
         if not within:
             raise SettingsError(
-                f"{variable_in(settings, name)} must be {bound}: it is {_shown(settings, name)}"
+                f"{variable_of(name)} must be {bound}: it is {_shown(settings, name)}"
             )
     for name, read in (("image_hosts", listed_hosts), ("trusted_proxies", networks_in)):
         try:
             read(getattr(settings, name))
         except ValueError as error:
-            raise SettingsError(f"{variable_in(settings, name)}: {error}") from None
+            raise SettingsError(f"{variable_of(name)}: {error}") from None
     network = _network(settings)
     if settings.start == "encoder" and network != "fcn":
         raise SettingsError(
-            f"{variable_in(settings, 'start')} must be scratch with "
-            f"{variable_in(settings, 'network')}={network}: only the fcn can start from an encoder"
+            f"{variable_of('start')} must be scratch with "
+            f"{variable_of('network')}={network}: only the fcn can start from an encoder"
         )
 
 
-def bounds(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+def bounds(settings: SettingsFields) -> Iterator[tuple[str, bool, str]]:
     """Each bounded setting's name, whether it is within its bounds, and these in words."""
     yield "k", settings.k >= 1, "at least 1"
-    yield "K", settings.k <= settings.K, f"at least {variable_in(settings, 'k')} ({settings.k})"
+    yield "K", settings.k <= settings.K, f"at least {variable_of('k')} ({settings.k})"
     yield "members", 2 <= settings.members <= 64, "from 2 to 64"
     yield "held_out_fraction", 0 < settings.held_out_fraction < 1, "between 0 and 1"
     yield "slab_mm", settings.slab_mm > 0, "above 0 mm"
@@ -87,7 +83,7 @@ def bounds(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     yield from _bounds_of_addresses(settings)
 
 
-def _bounds_of_network(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+def _bounds_of_network(settings: SettingsFields) -> Iterator[tuple[str, bool, str]]:
     """What could be trained on no device is refused; a round says what its own cannot."""
     network = _network(settings)
     known = network in NETWORKS or all(network.partition(":"))
@@ -99,7 +95,7 @@ def _bounds_of_network(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     yield "side_px", fits, f"0, or a multiple of {stride} for {scales} scales"
 
 
-def _bounds_of_addresses(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+def _bounds_of_addresses(settings: SettingsFields) -> Iterator[tuple[str, bool, str]]:
     yield "label_studio_url", is_web_address(settings.label_studio_url), WEB_ADDRESS
     public = settings.label_studio_public_url
     yield "label_studio_public_url", not public or is_web_address(public), WEB_ADDRESS
@@ -107,11 +103,11 @@ def _bounds_of_addresses(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     yield "page_url", not settings.page_url or is_origin(settings.page_url), _ORIGIN
     yield "redis_url", is_redis_address(settings.redis_url), REDIS_ADDRESS
     both = bool(settings.basic_auth_user) == bool(settings.basic_auth_password)
-    together = f"set together with {variable_in(settings, 'basic_auth_password')}"
+    together = f"set together with {variable_of('basic_auth_password')}"
     yield "basic_auth_user", both, together
 
 
-def _network(settings: Settings) -> str:
+def _network(settings: SettingsFields) -> str:
     return settings.network or NETWORKS[0]
 
 
@@ -122,12 +118,7 @@ def _strategies() -> tuple[str, ...]:
     return tuple(name for name, each in STRATEGIES.items() if not each.simulation_only)
 
 
-def variable_in(settings: Settings | type[Settings], name: str) -> str:
-    """The environment variable of a setting."""
-    return next(str(f.metadata["variable"]) for f in fields(settings) if f.name == name)
-
-
-def _shown(settings: Settings, name: str) -> str:
+def _shown(settings: SettingsFields, name: str) -> str:
     value = getattr(settings, name)
     if name == "redis_url" or (name.endswith("_url") and "@" in value):
         return "not shown here, for a password may be in it"

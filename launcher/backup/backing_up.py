@@ -21,7 +21,7 @@ from tqdm import tqdm
 from importer.options import key_file
 from ml_backend.settings import Settings, SettingsError
 from ml_backend.store import StoreError, project_ids
-from ml_backend.store.objects import objects_at
+from ml_backend.store.places import objects_at
 
 from .. import CLONE
 from ..data_lock import half_restored

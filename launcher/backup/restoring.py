@@ -22,7 +22,8 @@ from importer.options import key_file
 from importer.vault import VaultError, alone, vault_of
 from ml_backend.settings import Settings, SettingsError
 from ml_backend.store import StoreError
-from ml_backend.store.objects import Objects, objects_at
+from ml_backend.store.objects import Objects
+from ml_backend.store.places import objects_at
 
 from ..data_lock import RESTORING, DataLock
 from ..processes import ServiceError

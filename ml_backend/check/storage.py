@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..store.objects import objects_at
+from ..store.places import objects_at
 from .deployment import Deployment
 from .findings import Check, Outcome, fails, ok, unknown
 from .host import free_space

@@ -1,11 +1,9 @@
-"""What the store asks of the place where its bytes lie, and the choice between the two."""
+"""What the store asks of the place where its bytes lie."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 # What nobody has written to for so long was left by a process that was killed. A clock that is more
 # than 15 minutes out cannot even sign a request to an object store.
@@ -46,23 +44,6 @@ class Objects(Protocol):
 
     def sweep(self, prefix: str) -> None:
         """Remove what killed processes left half written below a prefix, ABANDONED_S ago."""
-
-
-def objects_at(root: str | Path) -> Objects:
-    """The objects in a folder, or behind an fsspec URL such as ``s3://bucket/quorum``.
-
-    Reaches nothing yet.
-    """
-    text = str(root)
-    if text.startswith(("file://", "local://")):
-        root, text = Path(unquote(urlsplit(text).path)), ""
-    if "://" in text:
-        from .remote import RemoteObjects  # only then is fsspec needed
-
-        return RemoteObjects(text)
-    from .folder import FolderObjects
-
-    return FolderObjects(Path(root))
 
 
 def loaded_json(content: bytes | None) -> Any:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..learning.held_out import Side
 from .figures import Figures
 from .names import VERSION, StoreError, checked_name, checked_version, number_of
-from .objects import loaded_json, objects_at
+from .objects import loaded_json
+from .places import objects_at
 from .versions import Versions
 from .work import Work
 

@@ -18,7 +18,7 @@ from ml_backend.export.archive import keep_download, whole
 from ml_backend.export.nifti import file_stem, read_geometry
 from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError, project_ids
-from ml_backend.store.objects import objects_at
+from ml_backend.store.places import objects_at
 from tests.importer.files import CT, KEY
 from tests.ml_backend.export.slices import Crowd
 

@@ -23,7 +23,7 @@ from ml_backend.learning.training import TrainingSettings
 from ml_backend.rounds.artefacts import ArtefactError, to_arrays, to_labelled, to_value
 from ml_backend.settings import Settings, SettingsError
 from ml_backend.store import Store, StoreError
-from ml_backend.store.objects import objects_at
+from ml_backend.store.places import objects_at
 
 VERSION = "r0000-abcdef"
 FOLDER = f"projects/7/versions/{VERSION}"

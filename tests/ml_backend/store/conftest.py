@@ -5,7 +5,7 @@ import uuid
 import pytest
 import torch
 
-from ml_backend.store.objects import objects_at
+from ml_backend.store.places import objects_at
 
 FIRST, SECOND, THIRD = "r0000-abcdef", "r0001-123456", "r0002-fedcba"
 METADATA = {"labels": ["A"], "training": {}}

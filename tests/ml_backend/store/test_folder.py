@@ -11,7 +11,8 @@ import pytest
 
 from ml_backend.store import Store, StoreError, project_ids
 from ml_backend.store.folder import FolderObjects
-from ml_backend.store.objects import ABANDONED_S, objects_at
+from ml_backend.store.objects import ABANDONED_S
+from ml_backend.store.places import objects_at
 
 from .conftest import FIRST, METADATA, SECOND, state
 
