@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from . import quarantine as quarantined
-from .journal import Journal, TasksError, pixels_in
+from .journal import Journal, TasksError, pixels_in, sweep
 from .keys import load_or_make_key
 from .limits import Limits
 from .objects import Outcome, are_other_pixels, content_digest
@@ -24,6 +24,7 @@ from .workers import outcomes
 __all__ = ["BurnedIn", "ImportReport", "Limits", "import_dicom", "import_objects", "release"]
 
 _FLUSH_EVERY = 200  # objects
+_ABANDONED_S = 3600.0  # an import into another folder may share the place of the copies
 
 
 def import_dicom(
@@ -116,6 +117,7 @@ def import_objects(
             for folder in (recipe.copies, recipe.quarantine):
                 if folder is not None:
                     _make(folder)
+                    sweep(folder, _ABANDONED_S)
             journal = stack.enter_context(Journal(out, recipe.fixed()))
         safe = Vault(vault, recipe.key) if vault is not None and not recipe.dry_run else None
         if safe is not None:

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -47,8 +48,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise FolderInUse(f"another import into {out} is running: wait for it") from None
-        for left in (out / "images").glob(".*.part"):  # of workers that were killed
-            left.unlink(missing_ok=True)
+        sweep(out / "images")
         length = self._read(recipe)
         if self._of_another_recipe:
             # Pictures may be there that no line tells of yet.
@@ -226,6 +226,14 @@ def iter_tasks(out: Path) -> Iterator[dict[str, Any]]:
         return
     except (ValueError, KeyError, TypeError):
         raise _damaged(path) from None
+
+
+def sweep(folder: Path, left_for_s: float = 0.0) -> None:
+    """Remove what killed workers left half written, if nobody wrote to it for so long."""
+    for left in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):  # another import sweeps too
+            if time.time() - left.stat().st_mtime >= left_for_s:
+                left.unlink()
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:

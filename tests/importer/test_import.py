@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -119,6 +121,18 @@ def test_a_release_replaces_no_picture_of_another_image_of_its_identifier(tmp_pa
     assert [problem.reason for problem in report.unreadable] == ["same-identifier"]
     assert (out / task["data"]["image"]).read_bytes() == picture
     assert held(folder) == [entry] and not report.imported
+
+
+def test_what_a_killed_import_left_half_written_is_removed(tmp_path):
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    left, written = copies / ".1.dcm.7.part", copies / ".2.dcm.8.part"
+    for part in (left, written):
+        part.write_bytes(b"half")
+    an_hour_ago = time.time() - 3700
+    os.utime(left, (an_hour_ago, an_hour_ago))
+    import_dicom(CT, tmp_path / "out", KEY, dicom_out=copies)
+    assert not left.exists() and written.exists()  # which another import may be writing
 
 
 def test_each_frame_becomes_a_slice(tmp_path):
