@@ -132,16 +132,30 @@ class Vault:
                 yield from batch.items()
         # The last line has no end if it was cut short: it says nothing of the key.
         if not readable and any(line.endswith(b"\n") for line in lines):
+            if self._finish_rotation():
+                yield from self.entries()
+                return
             raise VaultError(
                 f"{self._path} was not written with this key: give the key file that lies beside "
                 "it in your backup"
             )
 
+    def _finish_rotation(self) -> bool:
+        """Put the file in its place that a rotation wrote whose key is this one, if there is one.
+
+        It was killed after the key was replaced, and before the vault was: all is written then.
+        """
+        if not any(self._opened(line) for line in _lines_in(self._rewritten)):
+            return False
+        os.replace(self._rewritten, self._path)
+        return True
+
+    @property
+    def _rewritten(self) -> Path:
+        return self._path.with_name(f".{self._path.name}.part")
+
     def _lines(self) -> list[bytes]:
-        try:
-            return self._path.read_bytes().splitlines(keepends=True)
-        except FileNotFoundError:
-            return []
+        return _lines_in(self._path)
 
     def _opened(self, line: bytes) -> dict[str, Entry] | None:
         """A line's entries, None if it is torn or of another key."""
@@ -163,7 +177,7 @@ class Vault:
         `before` is called when all is written, just before that: a full disk is met before it.
         Lines that this key does not open are kept as they are: how many. Raises OSError.
         """
-        other = Vault(self._path.with_name(f".{self._path.name}.part"), key)
+        other = Vault(self._rewritten, key)
         other._path.unlink(missing_ok=True)
         closed = []
         for line in self._lines():
@@ -175,10 +189,17 @@ class Vault:
         other.flush()
         other._append(closed)
         before()
-        if other._path.exists():
+        with contextlib.suppress(FileNotFoundError):  # nothing was kept, or a reader was first
             os.replace(other._path, self._path)
         self._fernet = other._fernet
         return len(closed)
+
+
+def _lines_in(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
 
 
 def _derived(key: bytes) -> bytes:

@@ -37,7 +37,9 @@ class SettingsFields:
         "", "QUORUM_STORE_URL", "versions elsewhere: a folder, or an object store as s3://BUCKET/…"
     )
     keep_versions: int = _setting(
-        20, "QUORUM_KEEP_VERSIONS", "versions kept in the store, the current one among them; 0: all"
+        20,
+        "QUORUM_KEEP_VERSIONS",
+        "versions kept in the store, the current one among them; 0: all; a forecast needs 4",
     )
 
     # Who may call the backend. It does not start without them; ./quorum up makes them.

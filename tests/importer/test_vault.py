@@ -114,6 +114,24 @@ def test_lines_of_another_key_outlast_a_rotation(tmp_path):
     }
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_rotation_that_was_killed_before_the_vault_was_replaced_is_finished(tmp_path, replaced):
+    path = tmp_path / "v"
+
+    def die():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        filled(path).rewrite(OTHER, die)
+    key, other = (OTHER, KEY) if replaced else (KEY, OTHER)  # that the key file holds, or not
+    assert set(dict(Vault(path, key).entries())) == {f"{n:020x}" for n in range(3)}
+    with pytest.raises(VaultError, match="not written with this key"):
+        list(Vault(path, b"3" * 32).entries())
+    if replaced:
+        with pytest.raises(VaultError, match="not written with this key"):
+            list(Vault(path, other).entries())
+
+
 def test_imports_share_the_vault_and_a_rotation_must_have_it_alone(tmp_path):
     path = tmp_path / "new" / "v"
     refused = pytest.raises(VaultError, match=r"import, release or receive .* let it end, or stop")
