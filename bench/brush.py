@@ -33,7 +33,7 @@ import numpy.typing as npt
 from label_studio_sdk.converter import brush
 from scipy.ndimage import gaussian_filter
 
-from ml_backend.brush import decode_rle, encode_rle
+from ml_backend.masks.brush import decode_rle, encode_rle
 
 from .pages import hardware, markdown_table, write_section
 from .peers import Peer, install

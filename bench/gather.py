@@ -34,13 +34,14 @@ from scipy.ndimage import gaussian_filter
 
 from launcher.processes import ServiceError, Supervisor, free_port
 from launcher.services import Account, await_http, start_label_studio
-from ml_backend import gathering, label_cache, masks
+from ml_backend import gathering
 from ml_backend.allocator import keep_large_blocks
+from ml_backend.caches import labels as label_cache
+from ml_backend.caches.labels import LabelCache
 from ml_backend.gathering import LabelledSet, Problem, gather
-from ml_backend.label_cache import LabelCache
 from ml_backend.label_studio import LabelStudio, LabelStudioError, Task
 from ml_backend.label_studio.transport import Transport
-from ml_backend.masks import BrushConfig, to_regions
+from ml_backend.masks import BrushConfig, regions, to_regions
 
 from .crowd.slices import LABEL_CONFIG
 from .pages import hardware, markdown_table, write_section
@@ -57,7 +58,7 @@ _TIMED: tuple[Named, ...] = (
     ("its JSON", httpx.Response, "json"),
     ("pictures from Label Studio", LabelStudio, "image"),
     ("PNG", gathering, "decode_image"),
-    ("brush code", masks, "decode_rle"),
+    ("brush code", regions, "decode_rle"),
     ("painting label maps", label_cache, "to_label_map"),
     ("one target a slice", gathering, "target_of_masks"),
     ("the cache: keeping", LabelCache, "keep"),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from .caches.disk import DiskCache
 from .connection import (
     DEFAULT_SAMPLING,
     Connection,
@@ -15,7 +16,6 @@ from .connection import (
     is_disconnected,
     keep_disconnected,
 )
-from .disk_cache import DiskCache
 from .errors import QuorumError
 from .jobs import Jobs
 from .jobs.forgetting import forget_if_reached

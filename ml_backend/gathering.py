@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from .caches.labels import Drawn, LabelCache, Slice
 from .images import ImageError
 from .images import read_image as decode_image
-from .label_cache import Drawn, LabelCache, Slice
 from .label_studio import Annotation, LabelStudio, LabelStudioDown, LabelStudioError, Task
 from .learning.geometry import fit, fit_labels
 from .masks import BrushConfig
+from .masks.targets import target_of_masks
 from .readers import Reading, readings
 from .survey import unit_of
-from .targets import target_of_masks
 
 Grey = npt.NDArray[np.uint8]
 

@@ -11,11 +11,12 @@ import flask
 import torch
 
 from ml_backend import app as backend
-from ml_backend import gathering, masks
+from ml_backend import gathering
 from ml_backend.label_studio import LabelStudio
 from ml_backend.learning import scoring
 from ml_backend.learning.members import Ask
 from ml_backend.learning.uncertainty import Votes
+from ml_backend.masks import regions
 from ml_backend.settings import Settings
 from ml_backend.store import Store
 
@@ -38,7 +39,7 @@ _TIMED: tuple[Named, ...] = (
     ("votes of the members", Votes, "mean"),
     ("drafts at the slices' own size", scoring, "_draft"),
     ("means over pixels", scoring, "_own_means"),
-    ("brush code", masks, "encode_rle"),
+    ("brush code", regions, "encode_rle"),
     ("JSON", backend, "jsonify"),
     ("the request read and checked", backend.bodies, "read_object"),
     ("the store asked", Store, "current"),

@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 from importer.limits import Limits
 from ml_backend.learning.training_settings import TrainingSettings, preset
 from ml_backend.settings import PROJECT_SETTINGS, TRAINING_SETTINGS, Settings, variable_of
-from ml_backend.settings_bounds import bounds
-from ml_backend.settings_fields import SettingsFields
+from ml_backend.settings.bounds import bounds
+from ml_backend.settings.declarations import SettingsFields
 
 from ..services import new_secrets
 from .markdown import code, document, table
@@ -58,7 +58,7 @@ class Group:
 
 
 def groups() -> list[Group]:
-    """The settings as settings_fields.py groups them: by the comments above them."""
+    """The settings as settings/declarations.py groups them: by the comments above them."""
     names = {setting.name for setting in fields(Settings)}
     found = [Group(_FIRST)]
     comment: list[str] = []
@@ -106,7 +106,7 @@ def page() -> str:
         parts += [f"## {group.title}", _sentence(group.about), table(head, rows)]
     return document(
         "Settings",
-        "ml_backend/settings_fields.py",
+        "ml_backend/settings/declarations.py",
         "Settings are environment variables. An empty one counts as not set. `yes`, `true` and "
         "`1` mean yes; `no`, `false` and `0` mean no. A value out of its bounds is refused when "
         "the program starts, with the variable's name.",

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from ..gathering import Grey, Problem, read_images
 from ..label_studio import Annotation, LabelStudio, Task
 from ..masks import MaskError, to_label_map
+from ..masks.targets import Target, target_of
 from ..settings import Settings
 from ..store import Store, is_version
 from ..survey import Survey, survey, unit_of
-from ..targets import Target, target_of
 from .config_keys import keys_of
 from .drafts import Made, drafts_of
 from .formats import About, ExportError, Maker, Slice, Split, number_of, series_of

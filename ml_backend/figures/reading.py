@@ -31,12 +31,12 @@ from ..auto_annotations import is_marked, is_unseen
 from ..label_studio import Annotation
 from ..label_studio.drafts import StoredPrediction
 from ..masks import BrushConfig, LabelMap, MaskError, to_label_map
+from ..masks.targets import target_of
 from ..moments import moment
 from ..pool import held_back
 from ..readers import readings
 from ..settings import Settings
 from ..store import is_version
-from ..targets import target_of
 from .records import WITH, WITHOUT, Record, record_of, size_of
 
 _A_DAY_S = 86_400.0

@@ -9,8 +9,8 @@ import logging
 
 from redis.exceptions import RedisError
 
+from ..caches.disk import DiskCache
 from ..connection import is_disconnected
-from ..disk_cache import DiskCache
 from ..settings import Settings
 from ..store import StoreError, project_ids
 from .queue import Jobs

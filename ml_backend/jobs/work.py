@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from ..caches.pictures import PictureCache
 from ..connection import is_disconnected
 from ..errors import QuorumError
 from ..label_studio import LabelStudio
-from ..picture_cache import PictureCache
 from ..settings import Settings
 from ..store import Store, project_ids
 from ..survey import Seen, Survey

@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from ..picture_cache import PictureCache
+from ..caches.pictures import PictureCache
 from .errors import LabelStudioDown, LabelStudioError
 from .guarded import Deadline, GuardedTransport, Resolve, system_addresses
 from .hosts import Hosts, Place, below, is_clean, odd, place_of

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from ..auto_annotations import figures_of, is_unseen
+from ..caches.labels import LabelCache
 from ..committees import recipe, training_settings
 from ..gathering import LabelledSet, Problem, fingerprint, gather
-from ..label_cache import LabelCache
 from ..label_studio import Task
 from ..learning.sample import evenly
 from ..learning.training_set import TrainingSet

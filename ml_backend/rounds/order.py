@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..caches.pictures import PictureCache
 from ..committees import load
 from ..gathering import Problem
 from ..masks import BrushConfig
 from ..order import rank_scores
-from ..picture_cache import PictureCache
 from ..pool import (
     Draft,
     held_back,

@@ -3,11 +3,11 @@
 import pytest
 from redis import Redis
 
+from ml_backend.caches.disk import DiskCache
+from ml_backend.caches.pictures import PictureCache
 from ml_backend.connection import Connection, is_disconnected, keep_connection
 from ml_backend.disconnect import disconnect_project
-from ml_backend.disk_cache import DiskCache
 from ml_backend.label_studio import LabelStudio, LabelStudioDown
-from ml_backend.picture_cache import PictureCache
 from ml_backend.settings import Settings
 
 NOWHERE = "http://127.0.0.1:9"

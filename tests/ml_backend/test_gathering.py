@@ -11,8 +11,8 @@ from ml_backend.label_studio import Annotation, LabelStudio
 from ml_backend.learning.training_set import TrainingSet
 from ml_backend.learning.training_settings import TrainingSettings
 
+from .caches.test_labels import CONFIG, Server
 from .projects import Project, png
-from .test_label_cache import CONFIG, Server
 
 SMALL = TrainingSettings(side_px=16, scales=2)
 

@@ -9,9 +9,9 @@ from redis import Redis
 from rq import Queue, Worker
 
 from launcher import CLONE
+from ml_backend.caches.pictures import PictureCache
 from ml_backend.connection import Connection, keep_connection, keep_disconnected
 from ml_backend.jobs import HEAVY, Jobs
-from ml_backend.picture_cache import PictureCache
 from ml_backend.settings import Settings
 from ml_backend.worker import RoundWorker, _Attendant
 

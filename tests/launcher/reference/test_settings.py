@@ -9,7 +9,7 @@ from importer.limits import Limits
 from launcher import CLONE
 from launcher.reference import settings as page
 from ml_backend.settings import PROJECT_SETTINGS, Settings, SettingsError
-from ml_backend.settings_bounds import bounds
+from ml_backend.settings.bounds import bounds
 
 # Beginnings of names, and what is no variable at all.
 _NOT_SETTINGS = {"QUORUM_CHECK", "QUORUM_COPY_", "QUORUM_DICOMWEB_", "QUORUM_IMPORT_"}

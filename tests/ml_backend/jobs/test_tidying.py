@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from ml_backend.caches.disk import DiskCache
+from ml_backend.caches.pictures import PictureCache
 from ml_backend.connection import Connection, keep_connection, keep_disconnected
-from ml_backend.disk_cache import DiskCache
 from ml_backend.jobs.tidying import tidy
-from ml_backend.picture_cache import PictureCache
 
 ADDRESS = "/data/upload/1/0300b9c5-slice.png"
 

@@ -11,7 +11,7 @@ import pytest
 from label_studio_sdk.converter import brush
 from PIL import Image
 
-from ml_backend.brush import MaskError, decode_bitmask, decode_rle, encode_bitmask, encode_rle
+from ml_backend.masks.brush import MaskError, decode_bitmask, decode_rle, encode_bitmask, encode_rle
 
 
 def masks_of_all_kinds():

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from ml_backend.auto_annotations import is_unseen
+from ml_backend.caches.labels import LabelCache
+from ml_backend.caches.pictures import PictureCache
 from ml_backend.gathering import gather
-from ml_backend.label_cache import LabelCache
 from ml_backend.label_studio import Annotation, Task
 from ml_backend.masks import BrushConfig, encode_rle
-from ml_backend.picture_cache import PictureCache
 
-from .projects import png
+from ..projects import png
 
 CONFIG = BrushConfig("mask", "image", "image", ("Lesion", "Rim"))
 SIDE = 12

@@ -12,9 +12,11 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from .learning.consensus import disagreement, majority, staple
-from .masks import BrushConfig, LabelMap, MaskError, to_label_map
-from .moments import moment
+from ..learning.consensus import disagreement, majority, staple
+from ..moments import moment
+from .brush import MaskError
+from .config import BrushConfig
+from .regions import LabelMap, to_label_map
 
 CONSENSUS = {"majority": majority, "staple": staple}
 

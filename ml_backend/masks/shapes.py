@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import QuorumError
+from ..errors import QuorumError
 
 BoolMask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
+from ml_backend.caches.pictures import PictureCache
 from ml_backend.label_studio import LabelStudio
-from ml_backend.picture_cache import PictureCache
 
 SERVER = "http://ls.example:8080"
 ADDRESS = "/data/upload/1/0300b9c5-slice.png"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ml_backend.shapes import ShapeError, inside
+from ml_backend.masks.shapes import ShapeError, inside
 
 SQUARE = [[25, 25], [75, 25], [75, 75], [25, 75]]
 

@@ -13,19 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .brush import MaskError, decode_bitmask, decode_rle, encode_bitmask, encode_rle
-from .brush_config import BrushConfig
+from .config import BrushConfig
 from .shapes import BoolMask, ShapeError, inside
-
-__all__ = [
-    "BoolMask",
-    "BrushConfig",
-    "LabelMap",
-    "MaskError",
-    "decode_rle",
-    "encode_rle",
-    "to_label_map",
-    "to_regions",
-]
 
 LabelMap = npt.NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .disk_cache import DiskCache
-from .settings import Settings
+from ..settings import Settings
+from .disk import DiskCache
 
 # Label Studio puts eight random hex digits before each upload's name.
 _UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-[\w.-]+")

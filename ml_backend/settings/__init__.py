@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from .settings_bounds import SettingsError, refuse_out_of_bounds
-from .settings_fields import PROJECT_SETTINGS, TRAINING_SETTINGS, SettingsFields, variable_of
+from .bounds import SettingsError, refuse_out_of_bounds
+from .declarations import PROJECT_SETTINGS, TRAINING_SETTINGS, SettingsFields, variable_of
 
 __all__ = [
     "PROJECT_SETTINGS",

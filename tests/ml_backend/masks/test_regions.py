@@ -287,7 +287,7 @@ def test_regions_go_by_a_label_s_alias():
 def test_the_brush_config_of_the_demo_is_read():
     from pathlib import Path
 
-    config = (Path(__file__).parents[2] / "label_config.xml").read_text()
+    config = (Path(__file__).parents[3] / "label_config.xml").read_text()
     assert BrushConfig.parse(config) == CONFIG
 
 

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from .disk_cache import DiskCache
-from .label_studio import Annotation, Task
-from .masks import BrushConfig, LabelMap, MaskError, to_label_map
+from ..label_studio import Annotation, Task
+from ..masks import BrushConfig, LabelMap, MaskError, to_label_map
+from .disk import DiskCache
 
 _FORMAT = 4
 Grey = npt.NDArray[np.uint8]

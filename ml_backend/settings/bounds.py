@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .callers import networks_in
-from .errors import QuorumError
-from .learning.choices import CHOICES, NETWORKS, in_words
-from .settings_fields import SettingsFields, variable_of
-from .urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
+from ..callers import networks_in
+from ..errors import QuorumError
+from ..learning.choices import CHOICES, NETWORKS, in_words
+from ..urls import REDIS_ADDRESS, WEB_ADDRESS, is_origin, is_redis_address, is_web_address
+from .declarations import SettingsFields, variable_of
 
 _CHOICES = {
     "rest_as": ("predictions", "annotations"),
@@ -38,7 +38,7 @@ class SettingsError(QuorumError, ValueError):
 
 def refuse_out_of_bounds(settings: SettingsFields) -> None:
     """Raise SettingsError for the first setting out of its bounds."""
-    from .label_studio.hosts import listed_hosts  # the client's package needs Settings
+    from ..label_studio.hosts import listed_hosts  # the client's package needs Settings
 
     for name, within, bound in bounds(settings):
         if not within:
@@ -113,7 +113,7 @@ def _network(settings: SettingsFields) -> str:
 
 def _strategies() -> tuple[str, ...]:
     """The strategies that can be used: some need what only a simulation knows."""
-    from .learning.strategies import STRATEGIES
+    from ..learning.strategies import STRATEGIES
 
     return tuple(name for name, each in STRATEGIES.items() if not each.simulation_only)
 

@@ -5,7 +5,7 @@ import pytest
 
 from ml_backend.label_studio import Annotation
 from ml_backend.masks import BrushConfig, encode_rle
-from ml_backend.targets import target_of
+from ml_backend.masks.targets import target_of
 
 CONFIG = BrushConfig("mask", "image", "image", ("Lesion",))
 SIDE = 12

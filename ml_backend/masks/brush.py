@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..errors import QuorumError
 from .brush_reading import DamagedCode, read_alpha
 from .brush_writing import encoded
-from .errors import QuorumError
 
 BoolMask = npt.NDArray[np.bool_]
 

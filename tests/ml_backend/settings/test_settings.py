@@ -67,13 +67,13 @@ def test_what_can_be_trained_on_some_device_is_taken(environment):
 
 
 def test_the_networks_and_scales_that_settings_know_are_those_of_the_learning_core():
-    from ml_backend import settings_bounds
     from ml_backend.learning import choices
     from ml_backend.learning.baselines import NETWORKS
     from ml_backend.learning.training_settings import TrainingSettings, preset
+    from ml_backend.settings import bounds
 
     assert tuple(NETWORKS) == choices.NETWORKS
-    assert min(preset("cpu").scales, TrainingSettings().scales) == settings_bounds._LEAST_SCALES
+    assert min(preset("cpu").scales, TrainingSettings().scales) == bounds._LEAST_SCALES
 
 
 def test_no_secret_is_quoted_in_an_error():

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ml_backend.disk_cache import DiskCache
+from ml_backend.caches.disk import DiskCache
 
 DAY_S = 24 * 3600
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .settings import Settings
+from ..settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,17 @@
+"""What people draw in Label Studio, as arrays, and back: regions, brush code, shapes, targets."""
+
+from .brush import MaskError, decode_rle, encode_rle
+from .config import BrushConfig
+from .regions import LabelMap, to_label_map, to_regions
+from .shapes import BoolMask
+
+__all__ = [
+    "BoolMask",
+    "BrushConfig",
+    "LabelMap",
+    "MaskError",
+    "decode_rle",
+    "encode_rle",
+    "to_label_map",
+    "to_regions",
+]
