@@ -58,7 +58,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     """Until it is left no other process holds an object here. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
