@@ -83,7 +83,7 @@ def test_a_project_s_own_settings_are_kept_checked_and_unset(store, capsys):
         ("network=monai:UNETTT", "UNETTT"),
         ("scales=12", "multiple of 2048 for 12 scales"),
         ("batch_size=-1", "QUORUM_TRAIN_BATCH must be 0 or more"),
-        ("strategy=random-foreground", "QUORUM_STRATEGY must be one of"),
+        ("strategy=random-foreground", "QUORUM_STRATEGY must be random, uncertainty"),
     ],
 )
 def test_settings_of_which_no_committee_can_be_trained_are_not_kept(

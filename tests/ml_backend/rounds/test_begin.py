@@ -31,7 +31,7 @@ def project(store):
     [
         ({"side_px": 100, "scales": 5}, "QUORUM_SIDE_PX must be 0, or a multiple of 16"),
         ({"network": "resnet"}, "QUORUM_NETWORK must be fcn, unet"),
-        ({"strategy": "random-foreground"}, "QUORUM_STRATEGY must be one of"),
+        ({"strategy": "random-foreground"}, "QUORUM_STRATEGY must be random, uncertainty"),
         ({"network": "monai:UNETTT"}, "'UNETTT'"),
         ({"batch_size": 1, "scales": 5}, "batch_size be at least 2"),
     ],
