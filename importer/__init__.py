@@ -123,6 +123,7 @@ def import_objects(
         if safe is not None:
             safe.load()
             stack.callback(safe.flush)
+        # Of held ones too: a dry run sets none aside, and so no worker finds the other one there.
         known = {"slices": journal.pixels if journal is not None else {}, "held": {}}
         bar = tqdm(objects, desc="import", unit="object", disable=not progress)
         for source, outcome in outcomes(bar, recipe, workers, released):

@@ -29,7 +29,7 @@ _VIEW_NOISE = 0.03
 def share_to_change(augmentation: str, slices: int, views: int) -> float:
     """Share of `views` of so many slices that augment() should change: the rest are as they are.
 
-    "repeats" changes what exceeds a few views of each slice: what a network never sees as it is,
+    "repeats" changes what exceeds the first views of a slice: what a network never sees as it is,
     it knows less well, and what it sees again and again, it learns by heart (docs/benchmarks.md
     compares it with "all" and "none").
     """

@@ -21,10 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import QuorumError
+from .arrays import BoolMask
 from .brush_reading import DamagedCode, read_alpha
 from .brush_writing import encoded
-
-BoolMask = npt.NDArray[np.bool_]
 
 _DAMAGED = "a brush region's code is damaged: draw it again"
 _GIGAPIXEL = 2**30  # of four values each: a code has 32 bits for their number

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-BoolMask = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
+from .arrays import BoolMask, Integers
 
 _HEADER_BITS = 32 + 5 + 4 * 4  # number of values, size of a value, four sizes of lengths
 _SHORT = 128  # bytes; arrays cost more than they save on less

@@ -12,8 +12,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-BoolMask = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
+from .arrays import BoolMask, Integers
 
 _HEADER = 7 << 16 | 2 << 12 | 3 << 8 | 7 << 4 | 15  # 8 bits a value; 3, 4, 8 or 16 for a length
 _HEADER_BITS = 5 + 4 * 4

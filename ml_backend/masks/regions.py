@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .arrays import BoolMask, LabelMap
 from .brush import MaskError, decode_bitmask, decode_rle, encode_bitmask, encode_rle
 from .config import BrushConfig
-from .shapes import BoolMask, ShapeError, inside
-
-LabelMap = npt.NDArray[np.uint8]
+from .shapes import ShapeError, inside
 
 _MAX_PIXELS = 8192 * 8192  # of the image that a region says it was drawn on
 _KINDS = {

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import QuorumError
+from .arrays import BoolMask
 
-BoolMask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 _MOST_POINTS = 20_000

@@ -14,9 +14,10 @@ import numpy as np
 
 from ..learning.consensus import disagreement, majority, staple
 from ..moments import moment
+from .arrays import LabelMap
 from .brush import MaskError
 from .config import BrushConfig
-from .regions import LabelMap, to_label_map
+from .regions import to_label_map
 
 CONSENSUS = {"majority": majority, "staple": staple}
 
