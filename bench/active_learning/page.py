@@ -118,9 +118,11 @@ def _differences(results: Results, served: str) -> list[str]:
 
 
 def _pairing(results: Results) -> str:
-    if results.is_paired():
-        return "All strategies of a seed begin with the same batch and the same test set."
-    return "**Not all strategies of a seed began with the same batch: differences include that.**"
+    begun = "strategies of a seed begin with the same batch and the same test set."
+    apart = results.begun_apart()
+    if not apart:
+        return f"All {begun}"
+    return f"All but {', '.join(apart)}, whose differences include that, {begun}"
 
 
 def _legend(results: Results, notes: Mapping[str, str]) -> str:

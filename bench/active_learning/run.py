@@ -226,9 +226,12 @@ def simulate(
 def _first_batch(
     plan: Plan, job: Job, project: InMemoryProject, folder: Path, count: int
 ) -> list[int]:
-    """The slices labelled before any committee exists: the same for all strategies of a seed."""
+    """The slices labelled before any committee exists: the same for all strategies of a seed.
+
+    A variant that sets cold_start begins with that, whatever the plan says.
+    """
     pool = project.data.pool
-    if plan.first == "random":
+    if plan.first == "random" and "cold_start" not in job.overrides:
         order = np.random.default_rng(job.seed).permutation(len(pool))
         return [pool[index] for index in order[:count]]
     settings = replace(plan.of(job, folder, len(project.data.test), count), strategy=_PLAIN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -68,13 +68,14 @@ class Results:
         sets = [set(seeds) for seeds in self.curves.values() if seeds]
         return sorted(set.intersection(*sets)) if sets else []
 
-    def is_paired(self) -> bool:
-        """Whether all strategies of a seed began with the same batch."""
-        first: dict[int, set[tuple[str, ...]]] = defaultdict(set)
-        for seeds in self.curves.values():
-            for seed, curve in seeds.items():
-                first[seed].add(tuple(curve[0]["picks"]))
-        return all(len(batches) == 1 for batches in first.values())
+    def begun_apart(self) -> list[str]:
+        """Strategies that began with another batch than most of their seed did."""
+        apart = set()
+        for seed in self.seeds:
+            begun = {name: tuple(runs[seed][0]["picks"]) for name, runs in self.curves.items()}
+            (usual, _), *_ = Counter(begun.values()).most_common(1)
+            apart |= {name for name, batch in begun.items() if batch != usual}
+        return [name for name in self.ranked() if name in apart]
 
     def area(self, strategy: str, seed: int) -> float:
         """AUBC of mean IoU of one run."""

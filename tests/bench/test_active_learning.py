@@ -138,6 +138,23 @@ def test_other_settings_are_other_rows(run, folder, tmp_path):
     assert {r["fingerprint"] for r in added}.isdisjoint(r["fingerprint"] for r in rows)
 
 
+def test_a_variant_with_a_cold_start_begins_with_it_beside_those_that_begin_at_random(
+    folder, tmp_path
+):
+    page = tmp_path / "page.md"
+    variant = "random+cold_start=thumbnails"
+    more = ["--strategies", "random", "two-stage", variant, "--first", "random", "--page", page]
+    assert main(arguments(folder, tmp_path / "out", *map(str, more))) == 0
+    for seed in (0, 1):
+        begun = {
+            r["strategy"]: r["picks"]
+            for r in Rows(tmp_path / "out").read()
+            if (r["seed"], r["round"]) == (seed, 0)
+        }
+        assert begun["random"] == begun["two-stage"] != begun[variant]
+    assert f"All but {variant}, whose differences include that, strategies" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("more", "seed"), [(["--jobs", "2"], 0), (["--first-seed", "1"], 1)], ids=["parallel", "apart"]
 )
