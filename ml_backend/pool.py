@@ -143,10 +143,14 @@ def of_scored(
     return ScoredPool(np.array(task_ids, dtype=np.int64), columns, rows("descriptor"), drafts)
 
 
-def unscored(task_ids: Sequence[int]) -> ScoredPool:
-    """Slices of which no committee knows anything yet, all alike."""
+def unscored(task_ids: Sequence[int], seed: int = 0) -> ScoredPool:
+    """Slices of which no committee knows anything yet: in their queue they come at random.
+
+    Alike they would come by their ids: a volume's slices, much alike, one after another.
+    """
     count = len(task_ids)
     columns: dict[str, npt.NDArray[Any]] = {name: np.zeros(count) for name in SCALARS}
+    columns["uncertainty"] = np.random.default_rng(seed).random(count)
     columns["shares"] = np.zeros((count, 1), dtype=np.float32)
     ids = np.array(task_ids, dtype=np.int64)
     return ScoredPool(ids, columns, np.zeros((0, 1), np.float32), {})

@@ -138,9 +138,8 @@ def entries(
         elif entry.held_out:
             why = "Held out and not needed: it comes last."
         else:
-            first = [task.id] == order.get("selected", [])[:1]
             unlike = task.id in outstanding
-            why = reason(strategy, share, first=first, unlike=unlike)
+            why = reason(strategy, share, unlike)
         listed.append(
             {
                 "task": task.id,
@@ -171,17 +170,15 @@ def outstanding_of(values: Mapping[str, float | None]) -> set[int]:
     return {task for task, value in known.items() if value > 0 and value >= middle}
 
 
-def reason(
-    strategy: str | None, share: float | None, first: bool = False, unlike: bool = False
-) -> str:
+def reason(strategy: str | None, share: float | None, unlike: bool = False) -> str:
     """Why a slice stands where it does, in one short sentence beside its picture and its bars.
 
     `strategy` is what selected it, COLD_START before there was any label, None if it only follows
-    the selected batch; `share` is the share of the pool that is less uncertain; `first` says that
-    nothing was chosen before it, `unlike` that it is of the newest of its batch.
+    the selected batch; `share` is the share of the pool that is less uncertain; `unlike` says that
+    it is of the newest of its batch.
     """
     if strategy == COLD_START:
-        return "The first: there is no label yet." if first else "Unlike those before it."
+        return "No label yet: it stands for slices that look like it."
     if strategy == "random":
         return "Drawn at random."
     unsure = _unsure(share)

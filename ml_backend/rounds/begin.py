@@ -189,7 +189,7 @@ def _without_nan(value: Any) -> Any:
 def _plan_order(
     context: Context, found: Survey, about: Mapping[str, Any], problems: list[Problem]
 ) -> str | None:
-    """Before any label: evaluation slices first, then a diverse first batch, without drafts."""
+    """Before any label: evaluation slices first, then the first batch, without drafts."""
     store = context.store
     out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
     candidates = [task for task in found.open_tasks() if not out[task.id]]

@@ -66,7 +66,7 @@ def chosen_order(context: Context, gathered: Gathered, work: Work) -> dict[str, 
         selected, readable = to_value(artefact(work, SELECTED))
         open_now = {task.id for task in found.open_tasks()}
         selected = [task_id for task_id in selected if task_id in open_now]
-        pool = unscored(readable)
+        pool = unscored(readable, context.seed(gathered.version))
     tasks = queue(found, pool, selected)
     if plan.groups:
         # What came during the round is scored before the switch: see extend().

@@ -1,4 +1,4 @@
-"""The first batch, before any label: slices that differ, none held longer than it is looked at."""
+"""The first batch, before any label: slices that stand for others, each held while it is read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def choose_first_batch(
     readable, features = by(context, candidates, config, problems)
     if not readable:
         return [], []
-    return [readable[index] for index in cold_start(features, context.settings.k)], readable
+    chosen = cold_start(features, context.settings.k, context.settings.seed)
+    return [readable[index] for index in chosen], readable
 
 
 def _by_thumbnail(

@@ -152,7 +152,9 @@ class SettingsFields:
         "learn from mirrored slices too, left for right: not where a label or its shape has a side",
     )
     device: str = _setting("auto", "QUORUM_DEVICE", "auto, cpu, cuda or cuda:N")
-    seed: int = _setting(0, "QUORUM_SEED", "seed of resampling and initial weights")
+    seed: int = _setting(
+        0, "QUORUM_SEED", "seed of the first batch, of resampling and of initial weights"
+    )
 
     # Several annotators of one slice.
     consensus: str = _setting(

@@ -14,6 +14,7 @@ from ml_backend.pool import (
     prediction,
     queue,
     select,
+    unscored,
 )
 from ml_backend.settings import Settings
 from ml_backend.survey import Survey
@@ -69,6 +70,20 @@ def test_every_open_slice_is_in_the_queue_once_in_its_place():
     uncertainty = dict(zip(pool.task_ids.tolist(), pool.uncertainty, strict=True))
     rest = [uncertainty[i] for i in order[4:-5]]
     assert rest == sorted(rest, reverse=True)
+
+
+def test_before_any_label_the_queue_behind_the_batch_is_at_random_and_stays_so():
+    found, _ = make(count=40, held_out=[3, 4], evaluation=[3], unreadable=[9])
+    readable = [n for n in range(40) if n not in (3, 4, 9)]
+    batch = [20, 11]
+    order = queue(found, unscored(readable, seed=5), batch)
+    assert order == queue(found, unscored(readable, seed=5), batch)
+    assert order[:3] == [3, *batch]
+    assert order[-2:] == [4, 9]
+    rest = order[3:-2]
+    assert sorted([*rest, *batch]) == readable
+    assert np.mean(np.abs(np.diff(rest)) == 1) < 0.2  # no slice after its neighbour
+    assert rest != queue(found, unscored(readable, seed=6), batch)[3:-2]
 
 
 def test_an_empty_pool_has_an_empty_queue():

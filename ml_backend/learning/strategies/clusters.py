@@ -65,13 +65,18 @@ def _far_apart(points: Points, clusters: int, generator: np.random.Generator) ->
     return np.stack(centres)
 
 
+def by_nearness(points: Points, members: Indices, centre: Rows) -> Indices:
+    """A cluster's members, the nearest to its centre first."""
+    return members[np.argsort(squared_from(points, centre, members), kind="stable")]
+
+
 def by_typicality(points: Points, members: Indices, centre: Rows) -> Indices:
     """A cluster's members, the most typical first; those not compared by distance to the centre.
 
     Typical is a small mean distance to the 20 nearest (half the cluster if that is less), among
     the 1,000 nearest to the centre.
     """
-    order = members[np.argsort(squared_from(points, centre, members), kind="stable")]
+    order = by_nearness(points, members, centre)
     compared, others = order[:_MOST_COMPARED], order[_MOST_COMPARED:]
     if len(compared) < 2:
         return order

@@ -1,26 +1,32 @@
-"""Choice by descriptors alone: far apart, or typical of the pool."""
+"""Choice by descriptors alone: far apart, typical of the pool, or in the middle of its clusters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .clusters import by_typicality, k_means
-from .distances import Points, mean_of, nearest_of, squared_from, squared_to
+from .clusters import by_nearness, by_typicality, k_means
+from .distances import Points, Rows, mean_of, nearest_of, squared_from, squared_to
 from .ranking import generator_of
 from .registry import Candidates, Floats, Indices, require_finite, strategy
 
 _MOST_CLUSTERS = 500  # TypiClust's bound
 _SMALLEST = 5  # TypiClust's: of fewer slices none is typical, they are outliers
+_LONE = 2  # a slice that is like no other stands for none
 _MOST_CLUSTERED = 20_000  # slices that k-means looks at; of a larger pool so many at random
 
 
-def cold_start(descriptors: Floats, k: int) -> Indices:
-    """The first k of N slices before any label exists: the medoid, then greedily the farthest.
+def cold_start(descriptors: Floats, k: int, seed: int = 0) -> Indices:
+    """The first k of N slices before any label exists: of k clusters the one nearest each middle.
 
-    Descriptors are (N, D), compared by Euclidean distance. Raises ValueError for other shapes,
-    values that are not finite, or k < 1.
+    Descriptors are (N, D), compared by Euclidean distance; the largest cluster comes first, and
+    slices that are clusters of their own come last. The farthest slices (k_centre) would be the
+    ends of volumes, which show nothing (docs/benchmarks.md). Of a large pool and for large k
+    clusters are made as in typical(). Raises ValueError for other shapes, values that are not
+    finite, or k < 1.
     """
-    return k_centre(descriptors, k)
+    return _from_clusters(descriptors, k, seed, None, by_nearness, smallest=_LONE)
 
 
 def k_centre(descriptors: Floats, k: int, labelled: Floats | None = None) -> Indices:
@@ -83,6 +89,18 @@ def typical(descriptors: Floats, k: int, seed: int, labelled: Floats | None = No
     and those of fewer than 5 slices last; of each the slice that by_typicality() puts first.
     Raises ValueError as cold_start().
     """
+    return _from_clusters(descriptors, k, seed, labelled, by_typicality, smallest=_SMALLEST)
+
+
+def _from_clusters(
+    descriptors: Floats,
+    k: int,
+    seed: int,
+    labelled: Floats | None,
+    rank: Callable[[Points, Indices, Rows], Indices],
+    smallest: int,
+) -> Indices:
+    """k of N: cluster by cluster the next by `rank`, those of fewer than `smallest` slices last."""
     _check(descriptors, k)
     count = len(descriptors)
     if count == 0:
@@ -104,10 +122,10 @@ def typical(descriptors: Floats, k: int, seed: int, labelled: Floats | None = No
     while len(chosen) < min(k, count):
         best = min(
             (int(c) for c in np.flatnonzero(given < sizes)),
-            key=lambda c: (sizes[c] < _SMALLEST, covered[c], -sizes[c]),
+            key=lambda c: (sizes[c] < smallest, covered[c], -sizes[c]),
         )
         if best not in ranked:
-            ranked[best] = by_typicality(points, np.flatnonzero(own == best), centres[best])
+            ranked[best] = rank(points, np.flatnonzero(own == best), centres[best])
         chosen.append(int(ranked[best][given[best]]))
         given[best] += 1
         covered[best] += 1

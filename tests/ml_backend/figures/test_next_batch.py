@@ -128,7 +128,7 @@ def test_a_held_out_slice_that_nobody_needs_says_so():
     assert entry["reason"] == "Held out and not needed: it comes last."
 
 
-def test_before_the_first_label_what_counts_is_being_unlike():
+def test_before_the_first_label_what_counts_is_standing_for_others():
     noted = {
         "tasks": [90, 80, 1],
         "selected": [90, 80],
@@ -136,8 +136,7 @@ def test_before_the_first_label_what_counts_is_being_unlike():
         "next": about_order([90, 80, 1], [90, 80], COLD_START),
     }
     first, second, rest = reasons(EVERY, noted)
-    assert first == "The first: there is no label yet."
-    assert second == "Unlike those before it."
+    assert first == second == "No label yet: it stands for slices that look like it."
     assert rest == "Next in line."
 
 
