@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-BoolMask = npt.NDArray[np.bool_]
+from ..masks.arrays import BoolMask
 
 
 def encode(mask: BoolMask) -> dict[str, Any]:
