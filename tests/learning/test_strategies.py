@@ -437,15 +437,26 @@ def clusters(sizes, spread=0.1, seed=6):
     )
 
 
-def test_a_cold_start_is_the_middle_of_each_cluster_the_largest_first():
+def test_a_cold_start_begins_with_the_middle_of_each_cluster_the_largest_first():
     sizes = [40, 30, 20, 10]
     features = clusters(sizes, spread=0.5)
     for seed in range(3):
-        chosen = cold_start(features, 4, seed)
+        chosen = cold_start(features, 8, seed)
         for index, start, size in zip(chosen, np.cumsum([0, *sizes]), sizes, strict=False):
             members = features[start : start + size]
             middle = np.linalg.norm(members - members.mean(axis=0), axis=1)
             assert index == start + np.argmin(middle)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cold_start_ends_with_the_farthest_from_all_before(seed):
+    _, descriptors = pool(seed)
+    chosen = cold_start(descriptors, 7, seed).tolist()
+    assert len(set(chosen)) == 7
+    for place in range(3, 7):
+        before = descriptors[chosen[:place]]
+        distance = [np.linalg.norm(before - d, axis=1).min() for d in descriptors]
+        assert chosen[place] == np.argmax(distance)
 
 
 def test_a_cold_start_of_one_is_the_slice_nearest_the_mean():
@@ -456,8 +467,8 @@ def test_a_cold_start_of_one_is_the_slice_nearest_the_mean():
 
 def test_a_cold_start_larger_than_the_slices_that_differ_has_each_slice_once():
     features = np.repeat(np.eye(3), 4, axis=0)
-    chosen = cold_start(features, 7)
-    assert len(set(chosen.tolist())) == 7
+    chosen = cold_start(features, 9)
+    assert len(set(chosen.tolist())) == 9
     assert {int(index) // 4 for index in chosen[:3]} == {0, 1, 2}
     assert sorted(cold_start(features, 99)) == list(range(12))
 
@@ -505,8 +516,8 @@ def test_k_means_finds_clusters_that_stand_apart():
         assert centres[c] == pytest.approx(features[assigned == c].mean(axis=0), abs=1e-4)
 
 
-def test_an_outlier_is_the_second_of_k_centre_and_neither_typical_nor_of_a_cold_start():
+def test_an_outlier_is_the_second_of_k_centre_not_typical_and_no_middle_of_a_cold_start():
     features = np.concatenate([clusters([20] * 4), [[90.0, 90.0]]])
     assert 80 in k_centre(features, 2)
     assert 80 not in typical(features, 4, seed=0)
-    assert 80 not in cold_start(features, 4)
+    assert 80 not in cold_start(features, 8)[:4]

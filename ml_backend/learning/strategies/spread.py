@@ -1,4 +1,4 @@
-"""Choice by descriptors alone: far apart, typical of the pool, or in the middle of its clusters."""
+"""Choice by descriptors alone: far apart, typical of the pool, or the middles of its clusters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .clusters import by_nearness, by_typicality, k_means
-from .distances import Points, Rows, mean_of, nearest_of, squared_from, squared_to
+from .distances import Distances, Points, Rows, mean_of, nearest_of, squared_from, squared_to
 from .ranking import generator_of
 from .registry import Candidates, Floats, Indices, require_finite, strategy
 
@@ -18,15 +18,24 @@ _MOST_CLUSTERED = 20_000  # slices that k-means looks at; of a larger pool so ma
 
 
 def cold_start(descriptors: Floats, k: int, seed: int = 0) -> Indices:
-    """The first k of N slices before any label exists: of k clusters the one nearest each middle.
+    """The first k of N slices before any label exists: half stand for the pool, half are its edges.
 
-    Descriptors are (N, D), compared by Euclidean distance; the largest cluster comes first, and
-    slices that are clusters of their own come last. The farthest slices (k_centre) would be the
-    ends of volumes, which show nothing (docs/benchmarks.md). Of a large pool and for large k
+    Of k / 2 clusters (rounded down, but one) the slice nearest each middle, the largest cluster
+    first and slices that are clusters of their own last; then greedily the farthest from all
+    chosen, as k_centre(). Edges alone would be the ends of volumes, which show nothing; middles
+    alone leave out what is at either end of a part that all slices show (docs/benchmarks.md).
+    Descriptors are (N, D), compared by Euclidean distance. Of a large pool and for large k
     clusters are made as in typical(). Raises ValueError for other shapes, values that are not
     finite, or k < 1.
     """
-    return _from_clusters(descriptors, k, seed, None, by_nearness, smallest=_LONE)
+    _check(descriptors, k)
+    middles = _from_clusters(descriptors, max(1, k // 2), seed, None, by_nearness, smallest=_LONE)
+    if len(middles) == 0:
+        return middles
+    points = Points(descriptors)
+    nearest = squared_to(points, points[middles], nearest_of(points, points[middles]))
+    edges = _farthest(points, nearest, min(k, len(points)) - len(middles), middles)
+    return np.concatenate([middles, edges])
 
 
 def k_centre(descriptors: Floats, k: int, labelled: Floats | None = None) -> Indices:
@@ -41,19 +50,29 @@ def k_centre(descriptors: Floats, k: int, labelled: Floats | None = None) -> Ind
     if count == 0:
         return np.zeros(0, dtype=np.int64)
     points = Points(descriptors)
-    chosen: list[int] = []
+    first: Indices = np.zeros(0, dtype=np.int64)
     if labelled is None or len(labelled) == 0:
-        chosen.append(int(np.argmin(squared_from(points, mean_of(descriptors)))))
-        nearest = squared_from(points, points[chosen[0]])  # (N,)
+        first = np.array([np.argmin(squared_from(points, mean_of(descriptors)))], dtype=np.int64)
+        nearest = squared_from(points, points[int(first[0])])  # (N,)
     else:
         centres = Points(labelled)[:]
         nearest = squared_to(points, centres, nearest_of(points, centres))
-    while len(chosen) < min(k, count):
-        nearest[chosen] = -1.0  # copies of a chosen slice are at distance 0: still better
+    return np.concatenate([first, _farthest(points, nearest, min(k, count) - len(first), first)])
+
+
+def _farthest(points: Points, nearest: Distances, count: int, taken: Indices) -> Indices:
+    """Greedily `count` more, each the farthest from all chosen; `nearest` (N,) squared is used up.
+
+    None of those `taken` is chosen again.
+    """
+    nearest[taken] = -1.0  # copies of a chosen slice are at distance 0: still better
+    chosen: list[int] = []
+    while len(chosen) < count:
         farthest = int(np.argmax(nearest))
         chosen.append(farthest)
-        if len(chosen) < min(k, count):
+        if len(chosen) < count:
             np.minimum(nearest, squared_from(points, points[farthest]), out=nearest)
+            nearest[farthest] = -1.0
     return np.array(chosen, dtype=np.int64)
 
 

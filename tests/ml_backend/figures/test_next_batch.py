@@ -128,7 +128,7 @@ def test_a_held_out_slice_that_nobody_needs_says_so():
     assert entry["reason"] == "Held out and not needed: it comes last."
 
 
-def test_before_the_first_label_what_counts_is_standing_for_others():
+def test_before_the_first_label_what_counts_is_what_slices_look_like():
     noted = {
         "tasks": [90, 80, 1],
         "selected": [90, 80],
@@ -136,7 +136,7 @@ def test_before_the_first_label_what_counts_is_standing_for_others():
         "next": about_order([90, 80, 1], [90, 80], COLD_START),
     }
     first, second, rest = reasons(EVERY, noted)
-    assert first == second == "No label yet: it stands for slices that look like it."
+    assert first == second == "No label yet: chosen by what slices look like."
     assert rest == "Next in line."
 
 
