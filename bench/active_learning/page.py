@@ -118,11 +118,13 @@ def _differences(results: Results, served: str) -> list[str]:
 
 
 def _pairing(results: Results) -> str:
-    begun = "strategies of a seed begin with the same batch and the same test set."
     apart = results.begun_apart()
     if not apart:
-        return f"All {begun}"
-    return f"All but {', '.join(apart)}, whose differences include that, {begun}"
+        return "All strategies of a seed begin with the same batch and the same test set."
+    return (
+        "Strategies of a seed have the same test set and begin with the same batch, but for "
+        f"{', '.join(apart)}: what differs there includes that."
+    )
 
 
 def _legend(results: Results, notes: Mapping[str, str]) -> str:

@@ -152,7 +152,7 @@ def test_a_variant_with_a_cold_start_begins_with_it_beside_those_that_begin_at_r
             if (r["seed"], r["round"]) == (seed, 0)
         }
         assert begun["random"] == begun["two-stage"] != begun[variant]
-    assert f"All but {variant}, whose differences include that, strategies" in page.read_text()
+    assert f"begin with the same batch, but for {variant}: what differs" in page.read_text()
 
 
 @pytest.mark.parametrize(
