@@ -139,8 +139,8 @@ def get(url, **options):
 
 
 def test_the_relay_leads_to_label_studio_whatever_is_asked_for(nginx, tmp_path):
-    port = free_port()
     with serving("label-studio") as there, serving("elsewhere") as elsewhere:
+        port = free_port()  # asked for now: what is served might have been given the same
         variables = {
             "LABEL_STUDIO_HOST": "127.0.0.1",
             "LABEL_STUDIO_PORT": str(there),
@@ -221,8 +221,8 @@ def tls(folder, port, names):
 def test_the_proxy_serves_two_names_over_tls_and_keeps_label_studios_calls_inside(nginx, tmp_path):
     names = ["label-studio.example", "quorum.example"]
     trust = certificate(tmp_path / "certificates", names)
-    port = free_port()
     with serving("label-studio") as studio, serving("backend") as backend:
+        port = free_port()  # asked for now: what is served might have been given the same
         variables = {
             **tls(tmp_path, port, names),
             "PROXY_LABEL_STUDIO": f"127.0.0.1:{studio}",
