@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 _CLONE = Path(__file__).resolve().parents[1]
-_CODE = ("bench", "demo", "importer", "launcher", "ml_backend")
+_CODE = ("bench", "demo", "dicom", "importer", "launcher", "ml_backend")
 
 
 def replace_section(text: str, name: str, body: str) -> str:

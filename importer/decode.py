@@ -7,17 +7,14 @@ code takes their place.
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from pydicom import config, dcmread
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.filereader import _read_file_meta_info, read_preamble
@@ -33,10 +30,11 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
 )
 
+from dicom.functional_groups import attribute
+
 from .colour import decoded
 from .deadline import earn
 from .explicit_vr import quick_read
-from .functional_groups import attribute
 from .limits import Limits
 
 Pixels = npt.NDArray[Any]
@@ -53,24 +51,6 @@ class DecodeError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings and log lines, which quote values, from anyone's screen or log."""
-    logger = logging.getLogger("pydicom")
-    disabled, logger.disabled = logger.disabled, True
-    mode, config.settings.reading_validation_mode = (
-        config.settings.reading_validation_mode,
-        config.IGNORE,
-    )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = disabled
-        config.settings.reading_validation_mode = mode
 
 
 def parse(content: bytes, limits: Limits | None = None, *, whole: bool = True) -> Dataset | None:

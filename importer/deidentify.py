@@ -15,7 +15,8 @@ from typing import Any
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
-from .functional_groups import frame_value, value_of
+from dicom.functional_groups import frame_value, value_of
+
 from .pseudonyms import pseudonym
 
 # PS3.3 C.7.3.1.1.1, the terms that come with pixels.

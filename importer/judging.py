@@ -10,6 +10,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from dicom.functional_groups import attribute
+
 from . import quarantine
 from .burned_in import (
     SAID,
@@ -24,7 +26,6 @@ from .burned_in import (
     suspect,
 )
 from .decode import Pixels, frames
-from .functional_groups import attribute
 from .image_files import encode
 from .quarantine import Release
 from .recipe import BurnedIn, Recipe

@@ -18,12 +18,14 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID_dictionary
 
+from dicom.functional_groups import attribute
+from dicom.quiet import quiet
+
 from . import quarantine
 from .burned_in import Care, Verdict, hidden_views, read_frame
 from .copies import CopyError, obstacle, rebuild
-from .decode import DecodeError, frames, parse, quiet
+from .decode import DecodeError, frames, parse
 from .deidentify import allowed_attributes, dropped_keywords, identifiers, position_along_normal_mm
-from .functional_groups import attribute
 from .journal import write_atomically
 from .judging import PIXELS, judge, pixel_digest, release_for, verdict_for
 from .pseudonyms import pseudonym
@@ -102,11 +104,11 @@ def content_digest(content: bytes) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """The last line of this package that a failure passed: tells a bug from a damaged file."""
+    """The last line of our own that a failure passed: tells a bug from a damaged file."""
     frames_passed = [
         f"{Path(frame.filename).name}:{frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).parent.parts[-2:].count("importer")
+        if {"importer", "dicom"} & set(Path(frame.filename).parent.parts[-2:])
     ]
     return frames_passed[-1] if frames_passed else ""
 

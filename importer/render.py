@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut
 
-from .functional_groups import attribute, frame_value
+from dicom.functional_groups import attribute, frame_value
+
 from .windows import AUTO, HEADER, Window, apply, automatic, choose, lookup_table
 
 Pixels = npt.NDArray[Any]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from .functional_groups import frame_value
+from dicom.functional_groups import frame_value
 
 # Center and width in Hounsfield units, as radiology teaches them.
 PRESETS: dict[str, tuple[float, float]] = {

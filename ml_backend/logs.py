@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from .settings import Settings, SettingsError
 
 TEXT, JSON = "text", "json"
-_OURS = ("ml_backend", "importer", "launcher", "__main__")
+_OURS = ("ml_backend", "importer", "dicom", "launcher", "__main__")
 # Their words say which server does not answer, and quote nothing.
 _HARMLESS = frozenset({"redis.exceptions.ConnectionError", "redis.exceptions.TimeoutError"})
 # A line for each request, image or tick; and what is below a warning is for their developers.

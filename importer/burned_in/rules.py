@@ -11,7 +11,8 @@ from enum import Enum
 
 from pydicom.dataset import Dataset
 
-from ..functional_groups import attribute
+from dicom.functional_groups import attribute
+
 from .regions import RegionsError, kept_regions
 
 # Devices whose images are original measurements, without a screen in between.

@@ -1,1 +1,1 @@
-"""Masks back to where they were drawn: slices in space, NIfTI volumes and DICOM segmentations."""
+"""Masks of an export, brought back onto the hospital's own images."""

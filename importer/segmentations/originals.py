@@ -14,8 +14,10 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from ..decode import DecodeError, parse, quiet
-from ..functional_groups import value_of
+from dicom.functional_groups import value_of
+from dicom.quiet import quiet
+
+from ..decode import DecodeError, parse
 from ..limits import Limits
 from ..pseudonyms import pseudonym
 from ..sources import SourceObject

@@ -12,16 +12,18 @@ from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
+from dicom.functional_groups import whole_number
+from dicom.planes import plane_of, size_of, thickness_of
+from dicom.segment import Origin, SegmentationError, algorithm_of, segmentations
+from dicom.stored import as_stored
+from dicom.views import Drawn
+from dicom.volumes import VolumeSlice, write_volumes
+
 from ..decode import DecodeError
-from ..functional_groups import whole_number
 from ..journal import write_atomically
 from .drawn import Export, Mask
 from .originals import Original, Originals
-from .planes import plane_of, size_of, thickness_of
-from .segment import Drawn, Origin, SegmentationError, algorithm_of, segmentations
 from .sending import Send, SendError
-from .stored import as_stored
-from .volumes import VolumeSlice, write_volumes
 
 Format = Literal["dicom-seg", "nifti", "geometry"]
 

@@ -16,16 +16,16 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from importer.decode import quiet
-from importer.segmentations.planes import size_of
-from importer.segmentations.segment import (
-    Drawn,
+from dicom.planes import size_of
+from dicom.quiet import quiet
+from dicom.segment import (
     Origin,
     SegmentationError,
     algorithm_of,
     segmentations,
 )
-from importer.segmentations.stored import as_stored
+from dicom.stored import as_stored
+from dicom.views import Drawn
 
 from ..moments import moment
 from .formats import About, ExportError, FileRecord, Slice

@@ -15,9 +15,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from importer.segmentations.planes import Plane, own_plane
-from importer.segmentations.stored import as_stored
-from importer.segmentations.volumes import VolumeSlice, write_volumes
+from dicom.planes import Plane, own_plane
+from dicom.stored import as_stored
+from dicom.volumes import VolumeSlice, write_volumes
 
 from .formats import About, ExportError, FileRecord, Slice, number_of, text_of
 

@@ -111,7 +111,7 @@ BLOCKED = {"torch", "flask", "redis", "rq", "waitress", "scipy", "SimpleITK", "s
 sys.meta_path.insert(0, Absent())
 import importer.cli
 import importer.sources.dicomweb, importer.sources.receiver, importer.segmentations.command
-import importer.segmentations.segment
+import dicom.segment
 from ml_backend.label_studio import LabelStudio, LabelStudioError
 from ml_backend.settings import Settings
 LabelStudio(Settings.from_environment({}).label_studio_url, "0" * 40)

@@ -15,11 +15,12 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from bench.mutations import mutate, sources
 from bench.planted import plant
+from dicom.functional_groups import attribute
+from dicom.quiet import quiet
 from importer.burned_in import care_for
 from importer.burned_in.banners import banner_boxes
-from importer.decode import DecodeError, parse, quiet
+from importer.decode import DecodeError, parse
 from importer.explicit_vr import quick_read
-from importer.functional_groups import attribute
 from importer.objects import process
 from importer.recipe import BurnedIn, Recipe
 

@@ -13,16 +13,11 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 from pydicom import dcmread
-from pydicom.data import get_testdata_file
-from pydicom.sr._concepts_dict import concepts
 
+from dicom.planes import plane_of
 from importer import import_dicom
 from importer.cli import COMMANDS
 from importer.journal import iter_tasks
-from importer.segmentations import coded
-from importer.segmentations.planes import own_plane, plane_of, stacks
-from importer.segmentations.segment import algorithm_of
-from importer.segmentations.stored import as_stored
 
 from .dicom_series import (
     AXES,
@@ -264,22 +259,6 @@ def test_stretched_pixels_are_brought_back_exactly(tmp_path):
     assert status == 0
     (path,) = out.glob("*.dcm")
     same(label_maps_of(dcmread(path)), expected)
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3, 7, 24, 100, 511])
-@pytest.mark.parametrize("ratio", [1.02, 1.1, 1.5, 2.0, 3.3, 7.9])
-def test_every_stored_row_comes_back_from_any_stretch(rows, ratio):
-    shown = max(rows + 1, round(rows * ratio))
-    stored = np.arange(rows * 3).reshape(rows, 3) % 251
-    stretched = stored[(np.arange(shown) * 2 + 1) * rows // (2 * shown)]
-    assert np.array_equal(as_stored(stretched, rows, 3), stored)
-    assert np.array_equal(as_stored(stretched.T, 3, rows), stored.T)
-
-
-def test_a_mask_of_another_picture_is_refused():
-    for shape in [(23, 20), (24, 19), (30, 30)]:
-        with pytest.raises(ValueError, match="another picture"):
-            as_stored(np.zeros(shape, np.uint8), ROWS, COLUMNS)
 
 
 def test_one_bad_image_does_not_stop_the_others(tmp_path, capfd):
@@ -532,17 +511,6 @@ def test_the_same_masks_make_the_same_uid_and_others_another(tmp_path):
     assert uids[0] == uids[1] != uids[2]
 
 
-def test_who_drew_is_told_by_the_standards_terms():
-    person, consensus = {"by": "person"}, {"by": "consensus"}
-    draft = {"by": "version", "version": "r0001-abcdef"}
-    assert algorithm_of([person, consensus]) == "MANUAL"
-    assert algorithm_of([draft, draft]) == "AUTOMATIC"
-    assert algorithm_of([person, draft]) == "SEMIAUTOMATIC"
-    assert algorithm_of([{**draft, "reviewed": True}]) == "SEMIAUTOMATIC"
-    assert algorithm_of([person, {**person, "from_draft": 1}]) == "SEMIAUTOMATIC"
-    assert algorithm_of([{**person, "reviewed": True, "from_draft": 0}]) == "MANUAL"
-
-
 def test_a_committees_masks_name_it(tmp_path):
     hospital = Hospital(single_frames(AXES["axial"], positions(AXES["axial"], 2)), tmp_path)
     export = hospital.exported(made={"by": "version", "version": "r0007-3f9c2a"})
@@ -553,57 +521,3 @@ def test_a_committees_masks_name_it(tmp_path):
         (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
         assert algorithm.AlgorithmVersion == "r0007-3f9c2a"
     assert errors(path) == set()
-
-
-def test_every_code_is_one_of_the_standards():
-    known = {value for entries in concepts["SCT"].values() for value in entries}
-    tables = [*coded._ANATOMY.values(), *coded._ABNORMAL.values()]
-    assert {value for value, _ in tables} <= known
-    assert {coded.ANATOMY[0], coded.ABNORMAL[0], coded.TISSUE[0]} <= known
-    assert coded.property_of("LIVER").type[0] == coded.property_of("Liver ").type[0] == "10200004"
-    assert coded.property_of("Tumour").category == coded.ABNORMAL
-    assert coded.property_of("GTV-1").type == coded.TISSUE
-
-
-def test_uneven_spacing_makes_several_volumes_and_loses_no_slice():
-    offsets = [0, 2.5, 5, 7.5, 12.7, 13.9, 15.1, 40.03]
-    found = stacks([own_plane(offset, 1, 1) for offset in offsets])
-    seen = sorted(index for stack in found for index in stack.places.values())
-    assert seen == list(range(len(offsets))) and len(found) > 1
-    for stack in found:
-        for place, index in stack.places.items():
-            z = stack.affine()[2] @ [0, 0, place, 1]
-            assert z == pytest.approx(offsets[index], abs=0.02)
-
-
-def test_missing_slices_leave_empty_planes_at_their_places():
-    offsets = [0, 12.5, 30]  # of a series every 2.5 mm
-    (stack,) = stacks([own_plane(offset, 1, 1) for offset in offsets])
-    assert stack.planes == 13 and stack.spacing_mm == pytest.approx(2.5)
-    assert list(stack.places) == [0, 5, 12]
-
-
-def test_a_tilted_gantry_keeps_each_slice_where_it_was(tmp_path):
-    places = [np.array([0, 0.6 * k, 2.5 * k]) for k in range(5)]
-    sources = single_frames(AXES["axial"], places)
-    (stack,) = stacks([plane_of(source) for source in sources])
-    assert stack.sheared
-    for place, index in stack.places.items():
-        x, y, z, _ = stack.affine() @ [0, 0, place, 1]
-        assert (-x, -y, z) == pytest.approx(tuple(places[index]), abs=1e-6)
-
-
-def test_the_affine_of_an_oblique_slice_is_the_standards_equation():
-    # PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1, worked by hand for column 3 and row 7.
-    (source,) = single_frames(AXES["oblique"], positions(AXES["oblique"], 1))
-    (stack,) = stacks([plane_of(source)])
-    row, column = np.array(AXES["oblique"][:3]), np.array(AXES["oblique"][3:])
-    lps = np.array([-30.5, 12.25, 401.0]) + row * 0.6 * 3 + column * 0.8 * 7
-    assert (stack.affine() @ [3, 7, 0, 1])[:3] == pytest.approx(lps * [-1, -1, 1], abs=1e-5)
-
-
-def test_a_real_scanners_file_is_placed_as_simpleitk_places_it():
-    name = get_testdata_file("CT_small.dcm")
-    (stack,) = stacks([plane_of(dcmread(name))])
-    image = sitk.ReadImage(name)
-    assert (stack.affine()[:3, 3] * [-1, -1, 1]) == pytest.approx(image.GetOrigin())

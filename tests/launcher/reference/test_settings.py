@@ -23,7 +23,7 @@ def test_each_setting_stands_in_one_group():
 def test_each_variable_that_a_program_reads_is_on_the_page():
     on_page = set(re.findall(r"`((?:QUORUM|LABEL_STUDIO)_\w+)`", page.page()))
     read = set()
-    for folder in ("importer", "ml_backend", "demo"):
+    for folder in ("dicom", "importer", "ml_backend", "demo"):
         for path in (CLONE / folder).rglob("*.py"):
             read |= set(re.findall(r"\bQUORUM_[A-Z_]+", path.read_text(encoding="utf-8")))
     assert read - on_page - _NOT_SETTINGS == set()

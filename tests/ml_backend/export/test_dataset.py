@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from importer.segmentations.segment import algorithm_of
+from dicom.segment import algorithm_of
 from ml_backend.auto_annotations import Entry, Made, mark
 from ml_backend.export.dataset import Choice, Dataset
 from ml_backend.export.formats import ExportError

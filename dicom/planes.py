@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from ..functional_groups import frame_value, value_of
+from .functional_groups import frame_value, value_of
 
 Vector = npt.NDArray[np.float64]  # (3,)
 
@@ -46,7 +46,8 @@ class Plane:
 
     @property
     def normal(self) -> Vector:
-        return np.cross(np.array(self.along_row), np.array(self.along_column))
+        normal: Vector = np.cross(np.array(self.along_row), np.array(self.along_column))
+        return normal
 
     @property
     def offset_mm(self) -> float:

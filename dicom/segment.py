@@ -23,10 +23,10 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
-from ..decode import quiet
-from ..functional_groups import value_of, whole_number
 from .coded import property_of
+from .functional_groups import value_of, whole_number
 from .planes import Plane, layers, plane_of, size_of, thickness_of
+from .quiet import quiet
 from .views import Drawn, refer, view_of
 
 Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
@@ -112,7 +112,7 @@ def _segmentation(
     # its own that is replaced afterwards by what it stands for.
     views = [view_of(one, plane, part[0], index) for index, (one, plane) in enumerate(part)]
     located = part[0][1] is not None
-    made = highdicom.seg.Segmentation(
+    made: Dataset = highdicom.seg.Segmentation(
         source_images=views,
         pixel_array=np.stack([one.label_map for one, _ in part]),
         segmentation_type="BINARY",

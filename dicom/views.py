@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from ..functional_groups import frame_value, value_of, whole_number
+from .functional_groups import frame_value, value_of, whole_number
 from .planes import Plane, thickness_of
 
 _UNKNOWN_THICKNESS_MM = 1.0  # of a single slice
