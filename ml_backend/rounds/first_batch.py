@@ -1,4 +1,4 @@
-"""The first batch, before any label: slices that stand for others, each held while it is read."""
+"""The first batch, before any label, by what slices look like; each is held while it is read."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ def cold_start(descriptors: Floats, k: int, seed: int = 0) -> Indices:
     if len(middles) == 0:
         return middles
     points = Points(descriptors)
-    nearest = squared_to(points, points[middles], nearest_of(points, points[middles]))
+    centres = points[middles]
+    nearest = squared_to(points, centres, nearest_of(points, centres))
     edges = _farthest(points, nearest, min(k, len(points)) - len(middles), middles)
     return np.concatenate([middles, edges])
 
