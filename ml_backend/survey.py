@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .auto_annotations import auto_tasks
 from .label_studio import LabelStudio, Task
+from .learning.depths import relative_depths
 from .learning.held_out import Division, Unit, divide, evaluation_subset
 from .masks import BrushConfig
 from .settings import Settings
@@ -52,6 +53,11 @@ class Survey:
     def open_tasks(self) -> list[Task]:
         """Tasks that annotators can still be served."""
         return [task for task in self.tasks if not task.is_labeled]
+
+    def depths(self) -> dict[int, float]:
+        """Each task's place in its series from 0 to 1, NaN where not known (relative_depths)."""
+        depths = relative_depths([unit_of(task) for task in self.tasks])
+        return dict(zip((task.id for task in self.tasks), depths.tolist(), strict=True))
 
     def seen(self) -> dict[int, tuple[int, str]]:
         """The training tasks with labels as they are now, for fresh() later."""

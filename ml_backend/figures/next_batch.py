@@ -178,7 +178,7 @@ def reason(strategy: str | None, share: float | None, unlike: bool = False) -> s
     it is of the newest of its batch.
     """
     if strategy == COLD_START:
-        return "No label yet: chosen by what slices look like."
+        return "No label yet: chosen by where slices lie and what they look like."
     if strategy == "random":
         return "Drawn at random."
     unsure = _unsure(share)

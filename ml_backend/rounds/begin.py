@@ -198,7 +198,9 @@ def _plan_order(
     )
     if version == store.current() and store.noted(version, "order"):
         return None
-    selected, readable = choose_first_batch(context, candidates, found.config, problems)
+    selected, readable = choose_first_batch(
+        context, candidates, found.config, problems, found.depths()
+    )
     work = store.work(version)
     work.put(SELECTED, from_value([selected, readable]))
     values = {

@@ -1,8 +1,11 @@
-"""The first batch, before any label, by what slices look like; each is held while it is read."""
+"""The first batch, before any label, by where slices lie and what they look like.
+
+Each is held while it is read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -26,10 +29,15 @@ Features = npt.NDArray[np.float32]
 
 
 def choose_first_batch(
-    context: Context, candidates: Sequence[Task], config: BrushConfig, problems: list[Problem]
+    context: Context,
+    candidates: Sequence[Task],
+    config: BrushConfig,
+    problems: list[Problem],
+    depths: Mapping[int, float],
 ) -> tuple[list[int], list[int]]:
     """Ids of the k slices to label first, and of all candidates whose image can be read.
 
+    `depths` are the places in their series by task (relative_depths), NaN where not known.
     Raises LabelStudioError, and TooLittleMemory if an encoder is to be trained and the device holds
     not even a single slice.
     """
@@ -37,7 +45,8 @@ def choose_first_batch(
     readable, features = by(context, candidates, config, problems)
     if not readable:
         return [], []
-    chosen = cold_start(features, context.settings.k, context.settings.seed)
+    places = np.array([depths.get(task_id, np.nan) for task_id in readable])
+    chosen = cold_start(features, context.settings.k, context.settings.seed, places)
     return [readable[index] for index in chosen], readable
 
 

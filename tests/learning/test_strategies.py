@@ -473,6 +473,67 @@ def test_a_cold_start_larger_than_the_slices_that_differ_has_each_slice_once():
     assert sorted(cold_start(features, 99)) == list(range(12))
 
 
+def volumes(count, length, generator):
+    """Descriptors (N, 2) of volumes whose slices change along a curve, and their depths (N,)."""
+    depths = np.tile(np.linspace(0, 1, length), count)
+    curve = np.stack([10 * depths, 5 * np.sin(3 * depths)], axis=1)
+    return curve + generator.normal(scale=0.2, size=curve.shape), depths
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 8, 13])
+def test_a_cold_start_of_volumes_is_the_usual_slice_of_each_depth(k):
+    descriptors, depths = volumes(6, 13, np.random.default_rng(k))
+    chosen = cold_start(descriptors, k, 0, depths)
+    order = np.argsort(depths, kind="stable")
+    strata = np.array_split(order, k)
+    expected = set()
+    for stratum in strata:
+        rows = descriptors[stratum]
+        distance = np.linalg.norm(rows - rows.mean(axis=0), axis=1)
+        expected.add(int(stratum[np.argmin(distance)]))
+    assert set(chosen.tolist()) == expected and len(expected) == k
+    assert chosen[0] in strata[k // 2]  # whoever labels a single one sees the middle
+
+
+@pytest.mark.parametrize("k", [4, 8, 16])
+def test_the_first_half_of_a_cold_start_of_volumes_is_spread_too(k):
+    descriptors, depths = volumes(10, 33, np.random.default_rng(0))
+    first = np.sort(depths[cold_start(descriptors, k, 0, depths)[: k // 2]])
+    assert np.diff(np.concatenate([[0], first, [1]])).max() < 2.5 / (k // 2)
+
+
+def test_slices_of_unknown_depth_have_their_share_of_a_cold_start_as_ever():
+    generator = np.random.default_rng(1)
+    of_volumes, depths = volumes(4, 15, generator)
+    single = generator.normal(size=(20, 2)) + 40
+    both = np.concatenate([single, of_volumes])
+    every = np.concatenate([np.full(20, np.nan), depths])
+    chosen = cold_start(both, 8, 3, every)
+    assert [index >= 20 for index in chosen] == [True] * 6 + [False] * 2
+    assert chosen[:6].tolist() == (cold_start(of_volumes, 6, 3, depths) + 20).tolist()
+    assert chosen[6:].tolist() == cold_start(single, 2, 3).tolist()
+    for unknown in (None, np.full(20, np.nan)):
+        assert cold_start(single, 5, 3, unknown).tolist() == cold_start(single, 5, 3).tolist()
+
+
+@pytest.mark.parametrize("known", [0, 1, 5, 9, 10])
+@pytest.mark.parametrize("k", [1, 4, 9, 10, 99])
+def test_a_cold_start_has_no_slice_twice_whatever_is_known(known, k):
+    descriptors = np.random.default_rng(known).normal(size=(10, 3))
+    depths = np.full(10, np.nan)
+    depths[:known] = np.linspace(0, 1, known)
+    chosen = cold_start(descriptors, k, 0, depths).tolist()
+    assert len(set(chosen)) == len(chosen) == min(k, 10)
+
+
+def test_depths_that_are_not_of_the_slices_are_refused():
+    with pytest.raises(ValueError, match="10 slices need as many depths"):
+        cold_start(np.zeros((10, 2)), 3, 0, np.zeros(9))
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        cold_start(np.zeros((10, 2)), 0, 0, np.zeros(10))
+    assert len(cold_start(np.zeros((0, 2)), 3, 0, np.zeros(0))) == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("labels", [0, 3])
 def test_k_centre_is_the_farthest_first_rule(seed, labels):

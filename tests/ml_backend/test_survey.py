@@ -66,6 +66,10 @@ def out(found):
     return [t.id for t, held in zip(found.tasks, found.held_out, strict=True) if held]
 
 
+def test_depths_are_by_task_and_of_all_slices_of_a_series(fresh):
+    assert fresh.depths() == pytest.approx({n: n / 99 for n in range(100)})
+
+
 def test_the_evaluation_budget_is_asked_for_among_held_out_slices(fresh):
     assert len(asked(fresh)) == 6
     assert asked(fresh) <= set(out(fresh))

@@ -6,10 +6,11 @@ A strategy says whose descriptors it reads (`looks_at`, `first_stage`), so that 
 others need be in memory; whatever reads all of them goes through the pool in blocks.
 """
 
+from .cold_starts import cold_start
 from .coverage import two_stage_coverage
 from .ranking import most_uncertain, power_noised
 from .registry import STRATEGIES, Candidates, Strategy, descriptor_type
-from .spread import cold_start, k_centre, typical
+from .spread import k_centre, typical
 from .two_stage_rules import two_stage, two_stage_stratified
 
 __all__ = [

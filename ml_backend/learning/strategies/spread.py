@@ -6,37 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .clusters import by_nearness, by_typicality, k_means
+from .clusters import by_typicality, k_means
 from .distances import Distances, Points, Rows, mean_of, nearest_of, squared_from, squared_to
 from .ranking import generator_of
 from .registry import Candidates, Floats, Indices, require_finite, strategy
 
 _MOST_CLUSTERS = 500  # TypiClust's bound
 _SMALLEST = 5  # TypiClust's: of fewer slices none is typical, they are outliers
-_LONE = 2  # a slice that is like no other stands for none
 _MOST_CLUSTERED = 20_000  # slices that k-means looks at; of a larger pool so many at random
-
-
-def cold_start(descriptors: Floats, k: int, seed: int = 0) -> Indices:
-    """The first k of N slices before any label exists: half stand for the pool, half are its edges.
-
-    Of k / 2 clusters (rounded down, but one) the slice nearest each middle, the largest cluster
-    first and slices that are clusters of their own last; then greedily the farthest from all
-    chosen, as k_centre(). Edges alone would be the ends of volumes, which show nothing; middles
-    alone leave out what is at either end of a part that all slices show (docs/benchmarks.md).
-    Descriptors are (N, D), compared by Euclidean distance. Of a large pool and for large k
-    clusters are made as in typical(). Raises ValueError for other shapes, values that are not
-    finite, or k < 1.
-    """
-    _check(descriptors, k)
-    middles = _from_clusters(descriptors, max(1, k // 2), seed, None, by_nearness, smallest=_LONE)
-    if len(middles) == 0:
-        return middles
-    points = Points(descriptors)
-    centres = points[middles]
-    nearest = squared_to(points, centres, nearest_of(points, centres))
-    edges = _farthest(points, nearest, min(k, len(points)) - len(middles), middles)
-    return np.concatenate([middles, edges])
 
 
 def k_centre(descriptors: Floats, k: int, labelled: Floats | None = None) -> Indices:
@@ -44,9 +21,10 @@ def k_centre(descriptors: Floats, k: int, labelled: Floats | None = None) -> Ind
 
     The first centres are the labelled (L, D), else the medoid, which is then the first chosen
     (Sener and Savarese, ICLR 2018, algorithm 1). Takes about 2 (k + L) N D operations, and besides
-    the descriptors memory for N distances alone. Raises ValueError as cold_start().
+    the descriptors memory for N distances alone. Raises ValueError for other
+    shapes, values that are not finite, or k < 1.
     """
-    _check(descriptors, k)
+    check(descriptors, k)
     count = len(descriptors)
     if count == 0:
         return np.zeros(0, dtype=np.int64)
@@ -58,10 +36,10 @@ def k_centre(descriptors: Floats, k: int, labelled: Floats | None = None) -> Ind
     else:
         centres = Points(labelled)[:]
         nearest = squared_to(points, centres, nearest_of(points, centres))
-    return np.concatenate([first, _farthest(points, nearest, min(k, count) - len(first), first)])
+    return np.concatenate([first, farthest(points, nearest, min(k, count) - len(first), first)])
 
 
-def _farthest(points: Points, nearest: Distances, count: int, taken: Indices) -> Indices:
+def farthest(points: Points, nearest: Distances, count: int, taken: Indices) -> Indices:
     """Greedily `count` more, each the farthest from all chosen; `nearest` (N,) squared is used up.
 
     None of those `taken` is chosen again.
@@ -109,10 +87,10 @@ def typical(descriptors: Floats, k: int, seed: int, labelled: Floats | None = No
     and those of fewer than 5 slices last; of each the slice that by_typicality() puts first.
     Raises ValueError as cold_start().
     """
-    return _from_clusters(descriptors, k, seed, labelled, by_typicality, smallest=_SMALLEST)
+    return from_clusters(descriptors, k, seed, labelled, by_typicality, smallest=_SMALLEST)
 
 
-def _from_clusters(
+def from_clusters(
     descriptors: Floats,
     k: int,
     seed: int,
@@ -121,7 +99,7 @@ def _from_clusters(
     smallest: int,
 ) -> Indices:
     """k of N: cluster by cluster the next by `rank`, those of fewer than `smallest` slices last."""
-    _check(descriptors, k)
+    check(descriptors, k)
     count = len(descriptors)
     if count == 0:
         return np.zeros(0, dtype=np.int64)
@@ -159,7 +137,7 @@ def _sample(count: int, seed: int) -> Indices:
     return np.sort(np.random.default_rng(seed).permutation(count)[:_MOST_CLUSTERED])
 
 
-def _check(descriptors: Floats, k: int) -> None:
+def check(descriptors: Floats, k: int) -> None:
     if descriptors.ndim != 2:
         raise ValueError("descriptors must be (N, D) and finite")
     require_finite("descriptors", descriptors)

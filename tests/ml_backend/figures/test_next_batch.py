@@ -136,7 +136,7 @@ def test_before_the_first_label_what_counts_is_what_slices_look_like():
         "next": about_order([90, 80, 1], [90, 80], COLD_START),
     }
     first, second, rest = reasons(EVERY, noted)
-    assert first == second == "No label yet: chosen by what slices look like."
+    assert first == second == "No label yet: chosen by where slices lie and what they look like."
     assert rest == "Next in line."
 
 

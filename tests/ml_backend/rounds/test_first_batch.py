@@ -45,9 +45,23 @@ def test_slices_read_one_by_one_are_chosen_as_if_all_were_there(tmp_path):
     project = with_pictures(images)
     tasks = list(project.tasks(1))
     here = context(tmp_path, project)
-    selected, readable = choose_first_batch(here, tasks, project.config, [])
+    selected, readable = choose_first_batch(here, tasks, project.config, [], {})
     assert readable == list(range(1, 13))
     assert selected == [index + 1 for index in cold_start(thumbnails(images), 3)]
+
+
+def test_of_volumes_each_depth_has_a_slice_in_the_first_batch(tmp_path):
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 255, (20, 20), dtype=np.uint8) for _ in range(12)]
+    project = with_pictures(images)
+    tasks = list(project.tasks(1))
+    depths = dict(zip((task.id for task in tasks), [0.5, 0.0, 1.0, np.nan] * 3, strict=True))
+    here = context(tmp_path, project, cold_start="thumbnails")
+    selected, _ = choose_first_batch(here, tasks[:11], project.config, [], depths)
+    places = np.array([depths[task.id] for task in tasks[:11]])
+    expected = cold_start(thumbnails(images[:11]), 3, 0, places)
+    assert selected == [index + 1 for index in expected]
+    assert [np.isnan(depths[task_id]) for task_id in selected] == [False, False, True]
 
 
 @pytest.mark.parametrize("by", ["thumbnails", "encoder"])
@@ -56,10 +70,10 @@ def test_the_pool_is_never_in_memory_at_its_own_size(tmp_path, monkeypatch, by):
     project = with_pictures([np.full((256, 256), n, np.uint8) for n in range(60)])
     here = context(tmp_path, project, cold_start=by)
     tasks = list(project.tasks(1))
-    choose_first_batch(here, tasks[:2], project.config, [])  # what is loaded once
+    choose_first_batch(here, tasks[:2], project.config, [], {})  # what is loaded once
     tracemalloc.start()
     try:
-        choose_first_batch(here, tasks, project.config, [])
+        choose_first_batch(here, tasks, project.config, [], {})
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -80,7 +94,7 @@ def test_an_encoder_learns_from_some_and_describes_all(tmp_path, monkeypatch):
     project, problems = Counted(data), []
     here = context(tmp_path, project, cold_start="encoder")
     tasks = list(project.tasks(1))
-    selected, readable = choose_first_batch(here, tasks, project.config, problems)
+    selected, readable = choose_first_batch(here, tasks, project.config, problems, {})
     expected = [read_image(data.slices[index].content) for index in (0, 3, 6, 9, 12)]
     assert np.array_equal(learnt_from, expected)
     assert sorted(project.read) == list(range(1, 14))  # each once
@@ -97,5 +111,5 @@ def test_where_no_picture_can_be_read_nothing_is_chosen(tmp_path):
         problems = []
         here = context(tmp_path, project, cold_start=by)
         tasks = list(project.tasks(1))
-        assert choose_first_batch(here, tasks, project.config, problems) == ([], [])
+        assert choose_first_batch(here, tasks, project.config, problems, {}) == ([], [])
         assert len(problems) == 2
