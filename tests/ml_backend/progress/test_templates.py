@@ -241,6 +241,15 @@ def test_a_project_with_versions_but_without_bounds_is_shown(app: Flask) -> None
     assert "No class has been evaluated yet" in text
 
 
+def test_an_order_without_a_committee_is_not_said_to_draft(app: Flask) -> None:
+    found = under_way()
+    assert "drafts now" in Page(project(app, found)).text
+    for version in found["quality"]["versions"]:
+        version["training"] = 0
+    text = Page(project(app, found)).text
+    assert "first order, without drafts" in text and "drafts now" not in text
+
+
 def test_an_open_end_of_a_forecast_is_shown(app: Flask) -> None:
     found = under_way()
     found["forecast"]["target"]["labels"]["high"] = None
