@@ -20,7 +20,7 @@ Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating[Any]]
 
-_BY_SLICE = ("uncertainty", "entropy", "bald", "mc_dropout", "shares")
+_BY_SLICE = ("uncertainty", "entropy", "bald", "mc_dropout", "shares", "foreground", "depths")
 
 # Points of the uncertainty distribution that a version keeps to place slices that come later.
 _QUANTILES = np.linspace(0.0, 1.0, 101)
@@ -45,12 +45,15 @@ def select_ids(
     open_ = np.flatnonzero(selectable)
     if len(open_) == 0:
         return np.zeros(0, dtype=np.int64)
-    columns = {name: getattr(candidates, name)[open_] for name in _BY_SLICE}
-    foreground = None if candidates.foreground is None else candidates.foreground[open_]
+    columns = {
+        name: values[open_]
+        for name in _BY_SLICE
+        if (values := getattr(candidates, name)) is not None
+    }
     # Of a small pool the first stage keeps half: if it kept all, uncertainty would decide nothing.
     kept = max(k, min(K, len(open_) // 2))
     chosen = strategy.choose(
-        replace(candidates, foreground=foreground, **columns),
+        replace(candidates, **columns),
         kept,
         k,
         lambda which: read(open_[which]),

@@ -1,10 +1,13 @@
 """The pool's order and its predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ml_backend.label_studio import Task
 from ml_backend.learning.committee import Score
 from ml_backend.learning.held_out import Division
+from ml_backend.learning.strategies import two_stage_depth
 from ml_backend.masks import BrushConfig, to_label_map
 from ml_backend.pool import (
     Draft,
@@ -57,6 +60,31 @@ def test_a_large_K_does_not_switch_uncertainty_off():
     selected = select(found, pool, Settings(K=1000, k=8))
     uncertain = np.argsort(-pool.uncertainty)[:20]
     assert set(selected) <= set(pool.task_ids[uncertain].tolist())
+
+
+def test_depths_are_taken_from_where_a_slice_lies_among_all_of_its_series():
+    found, pool = make(count=24, labelled=[0, 1, 2, 12], skipped=[5])
+    tasks = [
+        replace(
+            t, data={"patient": "p", "series": f"s{t.id // 12}", "slice_position_mm": t.id % 12}
+        )
+        for t in found.tasks
+    ]
+    found = replace(found, tasks=tasks)
+    settings = Settings(strategy="two-stage-depth", K=10, k=4)
+    depth = {t.id: (t.id % 12) / 11 for t in tasks}
+    open_ = np.isin(pool.task_ids, [5], invert=True)
+    ids = pool.task_ids[open_]
+    expected = two_stage_depth(
+        pool.uncertainty[open_],
+        pool.descriptors[open_],
+        np.array([depth[int(n)] for n in ids]),
+        K=9,  # half of what is open
+        k=4,
+    )
+    assert select(found, pool, settings) == ids[expected].tolist()
+    without = replace(found, tasks=[replace(t, data={}) for t in tasks])
+    assert select(without, pool, settings) != ids[expected].tolist()
 
 
 def test_every_open_slice_is_in_the_queue_once_in_its_place():

@@ -8,6 +8,7 @@ others need be in memory; whatever reads all of them goes through the pool in bl
 
 from .cold_starts import cold_start
 from .coverage import two_stage_coverage
+from .depth_strata import two_stage_depth
 from .ranking import most_uncertain, power_noised
 from .registry import STRATEGIES, Candidates, Strategy, descriptor_type
 from .spread import k_centre, typical
@@ -24,6 +25,7 @@ __all__ = [
     "power_noised",
     "two_stage",
     "two_stage_coverage",
+    "two_stage_depth",
     "two_stage_stratified",
     "typical",
 ]

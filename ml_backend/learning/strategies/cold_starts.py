@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .clusters import by_nearness
-from .distances import Points, mean_of, nearest_of, squared_to
+from .depth_strata import of_each_depth
+from .distances import Points, nearest_of, squared_to
 from .registry import Floats, Indices
 from .spread import check, farthest, from_clusters
 
@@ -36,25 +37,6 @@ def cold_start(descriptors: Floats, k: int, seed: int = 0, depths: Floats | None
     return np.concatenate([chosen, others[middles_and_edges(descriptors[others], k - share, seed)]])
 
 
-def of_each_depth(descriptors: Floats, depths: Floats, k: int) -> Indices:
-    """k of the slices (N, D) whose depth (N,) is no NaN: of k strata of depth one each.
-
-    Strata hold as many slices each, and give the one nearest the mean of theirs: what is usual
-    there, not what is alike in all. The middle stratum first, then the halves' middles, and so on:
-    if a round starts before all have a label, those that have one are spread too. Takes about
-    2 N D operations. Raises ValueError if fewer than k have a depth.
-    """
-    by_depth = np.argsort(depths, kind="stable")[: int(np.isfinite(depths).sum())]  # NaN is last
-    if k > len(by_depth):
-        raise ValueError(f"{len(by_depth)} slices have a depth: k is {k}")
-    points = Points(descriptors)
-    chosen = []
-    for stratum in np.array_split(by_depth, k) if k else []:
-        middle = mean_of(descriptors[stratum]).astype(np.float32)
-        chosen.append(by_nearness(points, np.sort(stratum), middle)[0])
-    return np.array([chosen[index] for index in _from_the_middle(k)], dtype=np.int64)
-
-
 def middles_and_edges(descriptors: Floats, k: int, seed: int = 0) -> Indices:
     """k of N slices (N, D), of which half stand for the pool and half are its edges.
 
@@ -73,10 +55,3 @@ def middles_and_edges(descriptors: Floats, k: int, seed: int = 0) -> Indices:
     nearest = squared_to(points, centres, nearest_of(points, centres))
     edges = farthest(points, nearest, min(k, len(points)) - len(middles), middles)
     return np.concatenate([middles, edges])
-
-
-def _from_the_middle(count: int) -> list[int]:
-    """0 to count - 1 so that each beginning is spread: van der Corput's sequence from 1/2 on."""
-    bits = count.bit_length()
-    halved = (int(f"{n:0{bits}b}"[::-1], 2) * count >> bits for n in range(1, 2**bits))
-    return list(dict.fromkeys([*halved, *range(count)]))

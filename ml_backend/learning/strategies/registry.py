@@ -33,6 +33,7 @@ class Candidates:
     shares: Floats  # (N, C) predicted share of each class, background first
     labelled: Floats  # (L, D) descriptors of labelled slices
     foreground: Floats | None = None  # (N,) true foreground share: a simulation alone knows it
+    depths: Floats | None = None  # (N,) place in its series, 0 to 1; NaN or None: not known
     seed: int = 0
     described: Indices | None = None  # (R,) whose descriptors are there
 
@@ -153,7 +154,7 @@ def check_candidates(candidates: Candidates, K: int, k: int) -> None:
     """Raise ValueError for shapes that do not fit or values that every strategy needs finite."""
     described, count = candidates.described, len(candidates.uncertainty)
     check(candidates.uncertainty, candidates.descriptors, K, k, described)
-    for name in ("entropy", "bald", "mc_dropout", "foreground"):
+    for name in ("entropy", "bald", "mc_dropout", "foreground", "depths"):
         values = getattr(candidates, name)
         if values is not None and np.shape(values) != (count,):
             raise ValueError(f"{name} must be (N,) with N = {count}: its shape is {values.shape}")

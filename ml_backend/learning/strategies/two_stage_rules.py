@@ -21,7 +21,7 @@ def two_stage(uncertainty: Floats, descriptors: Floats, K: int, k: int) -> Indic
     uncertainty, descriptors = np.asarray(uncertainty), np.asarray(descriptors)
     check(uncertainty, descriptors, K, k)
     kept = most_uncertain(uncertainty, K)  # (C,)
-    return kept[_least_alike(descriptors[kept], np.zeros_like(kept), min(k, len(kept)))]
+    return kept[least_alike(descriptors[kept], np.zeros_like(kept), min(k, len(kept)))]
 
 
 def _first_of_two(candidates: Candidates, K: int, k: int) -> Indices:
@@ -37,7 +37,7 @@ def _first_of_two(candidates: Candidates, K: int, k: int) -> Indices:
 def two_stage_strategy(candidates: Candidates, K: int, k: int) -> Indices:
     """two_stage()."""
     kept = _first_of_two(candidates, K, k)
-    return kept[_least_alike(candidates.rows(kept), np.zeros_like(kept), k)]
+    return kept[least_alike(candidates.rows(kept), np.zeros_like(kept), k)]
 
 
 def _first_by_entropy(candidates: Candidates, K: int, k: int) -> Indices:
@@ -57,7 +57,7 @@ def two_stage_entropy_strategy(candidates: Candidates, K: int, k: int) -> Indice
     Variance is what members say differently; entropy counts too what all of them find unclear.
     """
     kept = _first_by_entropy(candidates, K, k)
-    return kept[_least_alike(candidates.rows(kept), np.zeros_like(kept), k)]
+    return kept[least_alike(candidates.rows(kept), np.zeros_like(kept), k)]
 
 
 def two_stage_stratified(
@@ -74,7 +74,7 @@ def two_stage_stratified(
     uncertainty, descriptors = np.asarray(uncertainty), np.asarray(descriptors)
     check(uncertainty, descriptors, K, k)
     kept, classes = _kept_by_class(uncertainty, shares, K)
-    return kept[_least_alike(descriptors[kept], classes, min(k, len(kept)))]
+    return kept[least_alike(descriptors[kept], classes, min(k, len(kept)))]
 
 
 def _first_of_stratified(candidates: Candidates, K: int, k: int) -> Indices:
@@ -90,7 +90,7 @@ def _first_of_stratified(candidates: Candidates, K: int, k: int) -> Indices:
 def two_stage_stratified_strategy(candidates: Candidates, K: int, k: int) -> Indices:
     """two_stage_stratified()."""
     kept, classes = _kept_by_class(candidates.uncertainty, candidates.shares, K)
-    return kept[_least_alike(candidates.rows(kept), classes, k)]
+    return kept[least_alike(candidates.rows(kept), classes, k)]
 
 
 def _kept_by_class(uncertainty: Floats, shares: Floats, K: int) -> tuple[Indices, Indices]:
@@ -112,7 +112,7 @@ def _kept_by_class(uncertainty: Floats, shares: Floats, K: int) -> tuple[Indices
     return ranked[kept], richest[kept]
 
 
-def _least_alike(descriptors: Floats, classes: Indices, k: int) -> list[int]:
+def least_alike(descriptors: Floats, classes: Indices, k: int) -> list[int]:
     """k of (C, D) in the order chosen: each the least like those before, the classes taking turns.
 
     Classes (C,) take turns from the one with the fewest candidates on; class 0 fills up.
