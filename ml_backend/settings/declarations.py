@@ -74,7 +74,9 @@ class SettingsFields:
         48, "QUORUM_K", "slices kept by uncertainty in the first stage, half the pool at most"
     )
     k: int = _setting(8, "QUORUM_BATCH", "slices selected a round in the second stage")
-    strategy: str = _setting("two-stage", "QUORUM_STRATEGY", "name in the strategies' registry")
+    strategy: str = _setting(
+        "two-stage-depth", "QUORUM_STRATEGY", "name in the strategies' registry"
+    )
     cold_start: str = _setting(
         "thumbnails",
         "QUORUM_COLD_START",
