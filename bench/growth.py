@@ -125,6 +125,7 @@ def scored(count: int, size: int) -> Candidates:
         descriptors=np.zeros((0, size), np.float32),
         shares=generator.dirichlet([20] + [1] * _CLASSES, count),
         labelled=Generated(_LABELLED, size).shard(0),
+        depths=np.arange(count) % 30 / 29,  # as project() says
         described=np.zeros(0, np.int64),
     )
 
@@ -262,8 +263,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--sizes", type=_sizes, default=_SIZES, metavar="A,B,…",
         help=f"slices ({','.join(map(str, _SIZES))})")  # fmt: skip
-    add("--strategies", nargs="+", default=["two-stage"], choices=sorted(STRATEGIES),
-        metavar="NAME", help=f"of {', '.join(sorted(STRATEGIES))} (two-stage)")  # fmt: skip
+    add("--strategies", nargs="+", default=[Settings.strategy], choices=sorted(STRATEGIES),
+        metavar="NAME",
+        help=f"of {', '.join(sorted(STRATEGIES))} ({Settings.strategy})")  # fmt: skip
     add("--descriptor", type=int, default=_DESCRIPTOR, help="numbers in one (%(default)s)")
     add("--page", type=Path, help="page whose section is replaced")
     add("--json", type=Path, help="file for the figures")

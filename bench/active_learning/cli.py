@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of the labelled set")
-    add("--strategies", nargs="+", default=["two-stage", "random"], metavar="NAME",
+    add("--strategies", nargs="+", default=[Settings.strategy, "random"], metavar="NAME",
         help=f"of {', '.join(sorted(STRATEGIES))}; a variant changes settings for itself alone, "
         "as in two-stage+start=encoder, and begins as it says with +cold_start=…")  # fmt: skip
     add("--seeds", type=int, default=3, help="runs of each (%(default)s)")

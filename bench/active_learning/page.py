@@ -107,8 +107,11 @@ def section(
 def _differences(results: Results, served: str) -> list[str]:
     """Against the floor, and against what users are served: both named before anything was run."""
     parts = []
-    for against in dict.fromkeys([_FLOOR, served]):
-        if against in results.ranked():
+    ranked = sorted(results.ranked())
+    # Its variants too: users are served one that begins with a cold start.
+    variants = [strategy for strategy in ranked if strategy.split("+", 1)[0] == served]
+    for against in dict.fromkeys([_FLOOR, *variants]):
+        if against in ranked:
             parts += [f"### Less {against}, paired by seed", difference_table(results, against)]
     return [
         *parts,

@@ -142,7 +142,7 @@ def test_a_variant_with_a_cold_start_begins_with_it_beside_those_that_begin_at_r
     folder, tmp_path
 ):
     page = tmp_path / "page.md"
-    variant = "random+cold_start=thumbnails"
+    variant = "two-stage-depth+cold_start=thumbnails"
     more = ["--strategies", "random", "two-stage", variant, "--first", "random", "--page", page]
     assert main(arguments(folder, tmp_path / "out", *map(str, more))) == 0
     for seed in (0, 1):
@@ -153,6 +153,7 @@ def test_a_variant_with_a_cold_start_begins_with_it_beside_those_that_begin_at_r
         }
         assert begun["random"] == begun["two-stage"] != begun[variant]
     assert f"begin with the same batch, but for {variant}: what differs" in page.read_text()
+    assert f"### Less {variant}, paired by seed" in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_the_page_holds_tables_curves_and_the_command(run):
         "AUBC",
         "HD95",
         "### Less random, paired by seed\n\n| strategy | AUBC | p (Holm) | 6 (50%) | p (Holm) |",
-        "### Less two-stage, paired by seed",
+        "### Less two-stage-depth, paired by seed",
         "./quorum bench",
         "--steps 5",
     ):
