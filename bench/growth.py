@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.label_studio import Task
+from ml_backend.learning.depths import relative_depths
 from ml_backend.learning.strategies import STRATEGIES, Candidates, Strategy, descriptor_type
 from ml_backend.order import quantiles, queue_positions, rank_scores, select_ids
 from ml_backend.settings import Settings
+from ml_backend.survey import unit_of
 
 from .pages import hardware, markdown_table, write_section
 
@@ -125,7 +127,6 @@ def scored(count: int, size: int) -> Candidates:
         descriptors=np.zeros((0, size), np.float32),
         shares=generator.dirichlet([20] + [1] * _CLASSES, count),
         labelled=Generated(_LABELLED, size).shard(0),
-        depths=np.arange(count) % 30 / 29,  # as project() says
         described=np.zeros(0, np.int64),
     )
 
@@ -145,6 +146,7 @@ def measure(count: int, strategy: Strategy, size: int, settings: Settings) -> Me
     surveyed_s = time.perf_counter() - started
 
     started = time.perf_counter()
+    candidates = replace(candidates, depths=relative_depths([unit_of(task) for task in tasks]))
     selected = select_ids(
         strategy,
         task_ids,

@@ -182,7 +182,7 @@ def select(
         **of_pool,
         descriptors=np.zeros((0, 1), np.float32),
         labelled=np.zeros((0, 1), np.float32) if labelled is None else labelled,
-        depths=np.array(list(found.depths().values())),
+        depths=found.depths(),
         seed=seed,
     )
     chosen = select_ids(

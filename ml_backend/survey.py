@@ -54,10 +54,9 @@ class Survey:
         """Tasks that annotators can still be served."""
         return [task for task in self.tasks if not task.is_labeled]
 
-    def depths(self) -> dict[int, float]:
-        """Each task's place in its series from 0 to 1, NaN where not known (relative_depths)."""
-        depths = relative_depths([unit_of(task) for task in self.tasks])
-        return dict(zip((task.id for task in self.tasks), depths.tolist(), strict=True))
+    def depths(self) -> npt.NDArray[np.float64]:
+        """(N,) places in their series from 0 to 1, NaN where not known (relative_depths)."""
+        return relative_depths([unit_of(task) for task in self.tasks])
 
     def seen(self) -> dict[int, tuple[int, str]]:
         """The training tasks with labels as they are now, for fresh() later."""

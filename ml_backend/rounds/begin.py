@@ -198,9 +198,8 @@ def _plan_order(
     )
     if version == store.current() and store.noted(version, "order"):
         return None
-    selected, readable = choose_first_batch(
-        context, candidates, found.config, problems, found.depths()
-    )
+    depths = dict(zip((task.id for task in found.tasks), found.depths().tolist(), strict=True))
+    selected, readable = choose_first_batch(context, candidates, found.config, problems, depths)
     work = store.work(version)
     work.put(SELECTED, from_value([selected, readable]))
     values = {

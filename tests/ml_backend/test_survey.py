@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ml_backend.label_studio import Task
@@ -66,8 +67,8 @@ def out(found):
     return [t.id for t, held in zip(found.tasks, found.held_out, strict=True) if held]
 
 
-def test_depths_are_by_task_and_of_all_slices_of_a_series(fresh):
-    assert fresh.depths() == pytest.approx({n: n / 99 for n in range(100)})
+def test_depths_stand_as_the_tasks_do_and_are_of_all_slices_of_a_series(fresh):
+    assert fresh.depths() == pytest.approx(np.arange(100) / 99)
 
 
 def test_the_evaluation_budget_is_asked_for_among_held_out_slices(fresh):
