@@ -19,7 +19,7 @@ from .limits import LimitsError
 from .objects import OutOfSpace
 from .options import data_folder, out_folder, quarantine_folder
 from .report import ImportReport
-from .tasks import StorageError, send
+from .tasks import StorageError, one_at_a_time, send
 from .vault import VaultError
 
 _EXPECTED = (
@@ -91,14 +91,14 @@ def count(
     before: Sequence[quarantined.Held],
     report: ImportReport | None = None,
     *,
-    refused: bool = False,
+    decision: counts.Decision | None = None,
 ) -> None:
     """Leave the counts for the page of the project that is named; an import does not need them."""
     if arguments.project is None or (report is not None and report.dry_run):
         return
     after = quarantined.held(quarantine_folder(arguments))
     with contextlib.suppress(OSError):
-        found = counts.counts_of(before, after, report, refused=refused)
+        found = counts.counts_of(before, after, report, decision=decision)
         counts.note(data_folder(), arguments.project, found)
 
 
@@ -132,16 +132,17 @@ def _send(arguments: argparse.Namespace, report: ImportReport, command: str) -> 
     try:
         settings = Settings.from_environment()
         wanted = Destination.at(settings.label_studio_url, arguments.project)
-        destination.check_note(report.out, wanted)
-        new = send(
-            iter_tasks(report.out),
-            report.out,
-            LabelStudio.of(settings),
-            arguments.project,
-            arguments.document_root,
-            sys.stderr.isatty(),
-            object_store=arguments.object_store,
-        )
+        with one_at_a_time(report.out, lambda: _say_waiting(command, report.out)):
+            destination.check_note(report.out, wanted)
+            new = send(
+                iter_tasks(report.out),
+                report.out,
+                LabelStudio.of(settings),
+                arguments.project,
+                arguments.document_root,
+                sys.stderr.isatty(),
+                object_store=arguments.object_store,
+            )
     except (
         LabelStudioError,
         SettingsError,
@@ -155,3 +156,10 @@ def _send(arguments: argparse.Namespace, report: ImportReport, command: str) -> 
         return False
     print(f"{new} new tasks in project {arguments.project}", file=sys.stderr)
     return True
+
+
+def _say_waiting(command: str, out: Path) -> None:
+    print(
+        f"quorum {command}: another command sends slices of {out}: waiting for it",
+        file=sys.stderr,
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _UPLOAD_CHUNK = 50  # images in one request
 _LINK_CHUNK = 500
+_LOCK = ".import.send.lock"
 
 _ONE_IMAGE = '<View><Image name="image" value="$image"/></View>'
 
@@ -26,6 +29,22 @@ _Address = Callable[[list[dict[str, Any]]], None]
 
 class StorageError(RuntimeError):
     """The object store does not take the images; the message names its address and the remedy."""
+
+
+@contextlib.contextmanager
+def one_at_a_time(out: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Until it is left no other process sends from `out`; one that does is waited for.
+
+    Two that send at once make tasks twice: neither knows of those that the other makes. `on_wait`
+    is called before a wait. Raises OSError.
+    """
+    with (out / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def send(
