@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .quarantine import Held
 from .report import ImportReport
+
+Decision = Literal["released", "refused"]
 
 
 def counts_of(
@@ -23,12 +25,13 @@ def counts_of(
     after: Sequence[Held],
     report: ImportReport | None = None,
     *,
-    refused: bool = False,
+    decision: Decision | None = None,
 ) -> dict[str, int | dict[str, int]]:
     """What an import or a decision changed, from what waited for a person before and after it.
 
     Only what is new counts as held, by its reason: an import that is run again holds the same
-    objects once more. What waits no longer was released, or with `refused` deleted.
+    objects once more. What waits no longer met with the `decision`; if none was taken, with that
+    of another command, which counts it.
     """
     known, left = {entry.instance for entry in before}, {entry.instance for entry in after}
     came = Counter(entry.reason for entry in after if entry.instance not in known)
@@ -41,8 +44,8 @@ def counts_of(
         "skipped": skipped,
         "unreadable": 0 if report is None else len(report.unreadable),
         "held": sum(came.values()),
-        "released": 0 if refused else gone,
-        "refused": gone if refused else 0,
+        "released": gone if decision == "released" else 0,
+        "refused": gone if decision == "refused" else 0,
         "reasons": dict(came.most_common()),
     }
 

@@ -77,9 +77,8 @@ def take(batch: Path, arguments: argparse.Namespace, recipe: Recipe) -> None:
 
     A batch that would come among another project's slices stays, for a start with another --out.
     """
-    waiting = quarantined.held(quarantine_folder(arguments))
     try:
-        report = _imported(batch, arguments, recipe)
+        report, waiting = _imported(batch, arguments, recipe)
     except DestinationError as error:  # no reason to refuse the PACS what it still pushes
         print(f"quorum receive: {error}", file=sys.stderr)
         print(f"{batch} is kept, and comes again at the next start.", file=sys.stderr)
@@ -94,18 +93,23 @@ def take(batch: Path, arguments: argparse.Namespace, recipe: Recipe) -> None:
     shutil.rmtree(batch)
 
 
-def _imported(batch: Path, arguments: argparse.Namespace, recipe: Recipe) -> ImportReport:
+def _imported(
+    batch: Path, arguments: argparse.Namespace, recipe: Recipe
+) -> tuple[ImportReport, list[quarantined.Held]]:
     """Import a batch, after whatever other import or release is at work in the folder.
 
-    Raises DestinationError if the folder has become another project's meanwhile.
+    Also gives what waited for a person just before. Raises DestinationError if the folder has
+    become another project's meanwhile.
     """
     out, vault = out_folder(arguments), vault_of(key_file(arguments))
     said = False
     while True:
         check_destination(arguments)
         objects = iter_objects([batch], recipe.limits)
+        waiting = quarantined.held(quarantine_folder(arguments))
         try:
-            return import_objects(objects, out, recipe, vault, workers=arguments.workers)
+            report = import_objects(objects, out, recipe, vault, workers=arguments.workers)
+            return report, waiting
         except FolderInUse as error:
             if not said:
                 print(f"quorum receive: {error}; receiving goes on meanwhile", file=sys.stderr)

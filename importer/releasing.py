@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _see_that_known(asked, waiting, folder)
         quarantined.remove(folder, asked)
         quarantined.write_contact_sheet(folder)
-        count(arguments, held, refused=True)
+        count(arguments, held, decision="refused")
         return 0
     out, vault = out_folder(arguments), vault_of(key_file(arguments))
     with in_use(vault):
@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
             as_original=arguments.as_what == "original",
         )
     report.already_there += sum(earlier.values())
-    count(arguments, held, report)
+    count(arguments, held, report, decision="released")
     return finish(arguments, report, "release", may_be_nothing=not asked)
 
 

@@ -1,14 +1,18 @@
 """What an import leaves for the project's page: counts and reason codes."""
 
 import json
+import shutil
 import stat
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from importer import receiving
 from importer.cli import main
 from importer.counts import counts_of, note
+from importer.journal import Journal
+from importer.options import recipe_of
 from importer.quarantine import Held, held
 
 from .files import CT, bundled
@@ -76,6 +80,36 @@ def test_decisions_are_counted(tmp_path, places, doubtful, capsys):
     run("release", second, "--refuse", *places, "--project", PROJECT)
     decided = [(line["released"], line["refused"], line["held"]) for line in lines(tmp_path)]
     assert decided == [(0, 0, 2), (1, 0, 0), (0, 1, 0)]
+
+
+def test_a_command_does_not_count_what_another_did_meanwhile(
+    tmp_path, places, doubtful, capsys, monkeypatch
+):
+    run("import", doubtful, *places, "--project", PROJECT, "--workers", 1)
+    first, _ = (entry.instance for entry in held(tmp_path / "quarantine"))
+    batch = tmp_path / "inbox" / "batch-1"
+    batch.mkdir(parents=True)
+    shutil.copy(CT, batch / "a.dcm")
+    given = []
+    monkeypatch.setattr(receiving, "_run", lambda arguments: given.append(arguments) or 0)
+    run("receive", *places, "--project", PROJECT, "--workers", 1)
+    (arguments,) = given
+    recipe = recipe_of(arguments)
+    other = Journal(tmp_path / "out", recipe.fixed())  # as an import holds it
+
+    def another_ends(out):
+        other.close()
+        run("release", first, *places, "--project", PROJECT)
+
+    monkeypatch.setattr(receiving, "wait_until_free", another_ends)
+    receiving.take(batch, arguments, recipe)
+    assert [(line["released"], line["held"]) for line in lines(tmp_path)] == [
+        (0, 2),
+        (1, 0),
+        (0, 0),
+    ]
+    refused = [Held("0" * 20, "text", tmp_path)]  # while an import is at work
+    assert counts_of(refused, [])["released"] == counts_of(refused, [])["refused"] == 0
 
 
 def test_without_a_project_and_in_a_dry_run_nothing_is_left(tmp_path, places, doubtful, capsys):
