@@ -44,6 +44,7 @@ class Judged:
     clear: bool  # all stored values were read for text, and none is known to be left
     redacted: int = 0  # frames on which something was blacked out
     doubt: str = ""  # reason code if a person must look
+    frame: int | None = None  # the first that is doubtful, from 0
     stored: list[Pixels] = field(default_factory=list)  # for the copy, text blacked out
 
 
@@ -51,13 +52,22 @@ def verdict_for(dataset: Dataset, recipe: Recipe, release: Release | None) -> Ve
     """How the pixels must be looked at; None if they need not be."""
     if recipe.burned_in is BurnedIn.OFF or (release is not None and release.how == "original"):
         return None
+    if release is not None:
+        return verdict_for_person(dataset)
     verdict = care_for(dataset)
     vouched = str(attribute(dataset, "Modality") or "").strip().upper() in recipe.accept
-    if verdict.care is Care.HOLD and (
-        release is not None or (vouched and verdict.reason not in SAID)
-    ):
+    if verdict.care is Care.HOLD and vouched and verdict.reason not in SAID:
         return Verdict(Care.READ, verdict.reason)
     return verdict
+
+
+def verdict_for_person(dataset: Dataset) -> Verdict:
+    """How the pixels are looked at of what a person is asked about: for the contact sheet and at
+    the release alike. A scanner's are read as a screen's are, for there was a doubt.
+    """
+    verdict = care_for(dataset)
+    care = Care.REGIONS if verdict.care is Care.REGIONS else Care.READ
+    return Verdict(care, verdict.reason, doubted=True)
 
 
 def release_for(dataset: Dataset, instance: str, recipe: Recipe, released: str) -> Release | None:
@@ -101,11 +111,12 @@ def judge(
             shown, judged.found, judged.boxes = read.shown, read.found, read.boxes
             judged.clear &= read.clear
             if read.boxes:
-                suspect(data["series"], verdict)
+                suspect(data["series"], care_for(dataset))  # a scanner's, released or not
             judged.doubt = read.doubt
             if not read.doubt and read.boxes and recipe.burned_in is BurnedIn.QUARANTINE:
                 judged.doubt = "shows-text"
             if judged.doubt and release is None:
+                judged.frame = frame
                 return judged
         elif judged.boxes:
             shown = [blacken(image, judged.boxes) for image in shown]

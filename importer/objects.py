@@ -10,7 +10,7 @@ import errno
 import hashlib
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,19 @@ from dicom.functional_groups import attribute
 from dicom.quiet import quiet
 
 from . import quarantine
-from .burned_in import Care, Verdict, hidden_views, read_frame
+from .burned_in import Care, hidden_views, read_frame
+from .claims import claim, claimed
 from .copies import CopyError, obstacle, rebuild
 from .decode import DecodeError, frames, parse
 from .deidentify import allowed_attributes, dropped_keywords, identifiers, position_along_normal_mm
 from .journal import write_atomically
-from .judging import PIXELS, judge, pixel_digest, release_for, verdict_for
+from .judging import PIXELS, judge, pixel_digest, release_for, verdict_for, verdict_for_person
 from .pseudonyms import pseudonym
 from .recipe import Recipe
 from .render import Rendered, render
 from .staging import Staged
 
-# How many frames of a held object a person is shown.
+# How many frames of a held object a person is shown, beside the one that was doubtful.
 _PICTURES = 6
 # What an object takes in memory before it is copied: the file, its stream and its data set.
 _TIMES_THE_FILE = 3
@@ -141,7 +142,8 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
         outcome.copy_problem = obstacle(dataset, free)
         copy = None if outcome.copy_problem else copy
     if not released and _all_there(slices, copy, recipe):
-        return outcome
+        another = are_other_pixels(claimed(recipe.images, outcome.instance), outcome.pixels)
+        return _refused(outcome) if another else outcome
     release = release_for(dataset, data["instance"], recipe, released)
     verdict = verdict_for(dataset, recipe, release)
     if verdict is not None and verdict.care is Care.HOLD:
@@ -151,7 +153,9 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     with Staged() as images:
         made = judge(dataset, data, files, images, verdict, release, recipe, copying=copying)
         if made.doubt and release is None:  # one doubtful frame holds the whole object
-            return _hold(content, dataset, outcome, made.doubt, recipe)
+            return _hold(content, dataset, outcome, made.doubt, recipe, made.frame)
+        if not recipe.dry_run and _are_another_s(files, outcome, recipe):
+            return _refused(outcome)
         if released and release is not None and recipe.quarantine and not recipe.dry_run:
             noted = replace(release, boxes=made.boxes)
             quarantine.note_release(recipe.quarantine, data["instance"], noted)
@@ -216,27 +220,51 @@ def _all_there(slices: Sequence[Slice], copy: Path | None, recipe: Recipe) -> bo
     return all(file.exists() for entry in slices for file in _files(entry, recipe))
 
 
-def _hold(content: bytes, dataset: Dataset, found: Outcome, reason: str, recipe: Recipe) -> Outcome:
+def _refused(found: Outcome) -> Outcome:
+    """What becomes of an object whose identifier an image with other pixels has."""
+    return replace(found, kind="unreadable", reason="same-identifier", slices=[])
+
+
+def _are_another_s(files: Mapping[int, Sequence[Path]], found: Outcome, recipe: Recipe) -> bool:
+    """Whether the names of an object's pictures are those of other pixels; else they are its own
+    from now on.
+    """
+    there = any(file.exists() for each in files.values() for file in each)
+    whose = claim(recipe.images, found.instance, found.pixels, there=there)
+    return are_other_pixels(whose, found.pixels)
+
+
+def _hold(
+    content: bytes,
+    dataset: Dataset,
+    found: Outcome,
+    reason: str,
+    recipe: Recipe,
+    doubtful: int | None = None,
+) -> Outcome:
     """Set an object aside for a person, with pictures of some frames before and after.
 
-    Another image that is held under its identifier stays, and this one is not held.
+    They are of frames that would leave, in every window, and `doubtful` is among them: the one that
+    gave the reason, None if the header did. Another image that is held under its identifier stays,
+    and this one is not held.
     """
     held = replace(found, kind="held", reason=reason, slices=[])
     if recipe.quarantine is None or recipe.dry_run:
         return held
     count = int(attribute(dataset, "NumberOfFrames") or 1)
-    shown = set(range(0, count, max(1, -(-count // _PICTURES))))
+    leaving = range(0, count, recipe.frame_step if recipe.copies is None else 1)
+    shown = {*leaving[:: max(1, -(-len(leaving) // _PICTURES))], doubtful}
+    verdict = verdict_for_person(dataset)
     pictures: list[tuple[Rendered, Rendered]] = []
     for frame, pixels in enumerate(frames(dataset, recipe.limits)):
         if frame in shown:
-            before = [render(pixels, dataset, frame, recipe.windows[0])]
+            before = [render(pixels, dataset, frame, window) for window in recipe.windows]
             if recipe.copies is not None:  # a person must see what the copy would tell
                 before += hidden_views(pixels, before[0])
-            verdict = Verdict(Care.READ, reason)
             read = read_frame(before, (), dataset, verdict, (), sample=True)
             pictures += zip(before, read.shown, strict=True)
     with quarantine.one_at_a_time(recipe.quarantine):
         if are_other_pixels(quarantine.pixels_of(recipe.quarantine, found.instance), found.pixels):
-            return replace(held, kind="unreadable", reason="same-identifier")
+            return _refused(found)
         quarantine.hold(recipe.quarantine, found.instance, content, reason, found.pixels, pictures)
     return held

@@ -62,9 +62,9 @@ def clean(
     """Black out what looks like text in a rendered (H, W) or (H, W, 3) uint8 frame.
 
     SCAN runs the cheap filter, and the text detector if that alarms or for a `sample`; all others
-    run both, after the device's banner and what lies outside an ultrasound's regions are black.
-    What was found in an earlier frame (`before`, its `found`) is blacked out unread, which saves a
-    reading.
+    run both, after the device's banner is black or what lies outside an ultrasound's regions, and
+    both of these if a person is asked. What was found in an earlier frame (`before`, its `found`)
+    is blacked out unread, which saves a reading.
     Raises ValueError for another shape or type.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
@@ -85,8 +85,8 @@ def clean(
             known = outside(kept_regions(dataset), height, width)
         except RegionsError as error:
             doubt = str(error)
-    elif verdict.care in (Care.READ, Care.HOLD):
-        known = banner_boxes(dataset, height, width)
+    if verdict.doubted or verdict.care in (Care.READ, Care.HOLD):
+        known = (*known, *banner_boxes(dataset, height, width))
     found: list[Box] = list(before)
     work = blacken(image, (*known, *found)) if known or found else image
     remains = False

@@ -54,6 +54,8 @@ class Verdict:
 
     care: Care
     reason: str
+    doubted: bool = False
+    """Whether a person is asked: then a banner goes too that an ultrasound's regions keep."""
 
 
 def care_for(dataset: Dataset) -> Verdict:

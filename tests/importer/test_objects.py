@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
     VLPhotographicImageStorage,
 )
 
-from importer import ImportReport, import_dicom, release
+from importer import ImportReport, import_dicom, objects, release
+from importer.burned_in import is_sample
 from importer.limits import Limits
 from importer.objects import OutOfSpace, process
 from importer.quarantine import release_of
@@ -143,6 +146,15 @@ def projection(path, ink):
     return image_file(path, stored, SOPClassUID=sop_class, Modality="DX", **window), line
 
 
+def region(column0, row0, column1, row1):
+    """A 2D region of an ultrasound's screen, to its last pixel."""
+    item = Dataset()
+    item.RegionSpatialFormat = item.RegionDataType = 1
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = column0, row0
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = column1, row1
+    return item
+
+
 def only(folder):
     (path,) = folder.glob("*.dcm")
     return dcmread(path)
@@ -187,16 +199,12 @@ def test_a_held_object_is_shown_as_its_copy_would_tell_it(tmp_path):
 def test_a_cine_ultrasound_whose_screen_is_mostly_outside_its_regions_comes_in(tmp_path):
     frames = np.zeros((3, 256, 320), np.uint8)
     frames[:, 40:230, 40:290] = np.random.default_rng(0).integers(60, 90, (190, 250))
-    region = Dataset()
-    region.RegionSpatialFormat = region.RegionDataType = 1
-    region.RegionLocationMinX0 = region.RegionLocationMinY0 = 40
-    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = 289, 229
     source = image_file(
         tmp_path / "us.dcm",
         frames,
         SOPClassUID=UltrasoundMultiFrameImageStorage,
         Modality="US",
-        SequenceOfUltrasoundRegions=[region],
+        SequenceOfUltrasoundRegions=[region(40, 40, 289, 229)],
     )
     report = import_dicom(source, tmp_path / "out", KEY)
     assert report.complete and report.imported == 3
@@ -346,3 +354,167 @@ def test_a_class_that_the_standard_does_not_know_is_not_echoed(tmp_path):
     report = import_dicom(tmp_path / "odd.dcm", tmp_path / "out", KEY)
     assert report.without_pixels == {"unknown SOP class": 1}
     assert "KANARI" not in report.summary()
+
+
+AS_STORED = {"WindowCenter": 128, "WindowWidth": 256}
+
+
+def sheet(held, kind):
+    """The contact sheet's pictures of the one object that is held, "before" or "after"."""
+    paths = sorted(held.glob(f"*/*-{kind}.png"), key=lambda path: int(path.name.split("-")[0]))
+    return [np.asarray(Image.open(path)) for path in paths]
+
+
+@pytest.mark.parametrize("dicom_out", [False, True])
+@pytest.mark.parametrize(
+    ("top", "bottom", "header"),
+    [
+        (28, 26, {"Modality": "NM", "Manufacturer": "SIEMENS NM"}),
+        (26, 0, {"Modality": "US", "Manufacturer": "PHILIPS",
+                 "SequenceOfUltrasoundRegions": [region(20, 6, 299, 199)]}),
+    ],
+)  # fmt: skip
+def test_what_is_released_is_what_the_person_saw(tmp_path, top, bottom, header, dicom_out):
+    image = np.full((256, 320), 60, np.uint8)
+    image[:, 160:] = 90
+    image, line = written(image, "HOLM, Ana 1950", 120, 60, 20)
+    image, outside = written(image, "ID 4711-0815", 222, 100, 14)
+    kind = ["ORIGINAL", "PRIMARY"]
+    source = image_file(tmp_path / "1.dcm", image, ImageType=kind, **AS_STORED, **header)
+    out, held = tmp_path / "out", tmp_path / "quarantine"
+    copies = tmp_path / "copies" if dicom_out else None
+    options = {"quarantine": held, "burned_in": "quarantine", "dicom_out": copies}
+    report = import_dicom(source, out, KEY, **options)
+    assert report.quarantined
+    after = sheet(held, "after")[0]
+    assert not after[:top].any() and not after[256 - bottom :].any()
+    assert all(not after[r0:r1, c0:c1].any() for r0, c0, r1, c1 in (line, outside))
+    assert after[top + 4 : 100, 30:290].all()
+
+    (place,) = [path for path in held.iterdir() if path.is_dir()]
+    recipe = Recipe(key=KEY, images=out / "images", quarantine=held, copies=copies)
+    (task,) = release([place.name], out, recipe).tasks
+    assert np.array_equal(image_of(out, task), after)
+
+
+def test_an_ultrasound_that_nobody_doubts_keeps_all_of_its_regions(tmp_path):
+    image = np.full((256, 320), 60, np.uint8)
+    source = image_file(
+        tmp_path / "us.dcm",
+        image,
+        Modality="US",
+        Manufacturer="PHILIPS",
+        SequenceOfUltrasoundRegions=[region(20, 6, 299, 199)],
+        **AS_STORED,
+    )
+    (task,) = import_dicom(source, tmp_path / "out", KEY).tasks
+    shown = image_of(tmp_path / "out", task)
+    assert shown[6:200, 20:300].all() and not shown[:6].any()
+
+
+def test_a_release_has_its_series_other_slices_read(tmp_path):
+    image, _ = written(np.zeros((256, 320), np.uint8), "HOLM, Ana 1950", 8, 20, 20)
+    source = image_file(
+        tmp_path / "nm.dcm", image, Modality="NM", ImageType=["ORIGINAL", "PRIMARY"]
+    )
+    (tmp_path / "images").mkdir()
+    recipe = Recipe(key=KEY, images=tmp_path / "images")
+    outcome = process(None, str(source), recipe, "redacted")
+    series = outcome.slices[0].data["series"]
+    assert is_sample(series, "00000001", 400)  # which no draw would choose
+
+
+@pytest.mark.parametrize(("frame_step", "shown"), [(1, [0, 4, 7, 8, 12, 16]), (7, [0, 7, 14])])
+def test_the_frame_that_was_doubtful_is_shown_among_those_that_would_leave(
+    tmp_path, frame_step, shown
+):
+    frames = np.zeros((20, 256, 320), np.uint8)
+    frames[:, 60:] = np.arange(100, 120)[:, None, None]
+    frames[7], _ = written(frames[7], "NOT FOR DIAGNOSIS", 120, 20, 28)
+    source = image_file(tmp_path / "sc.dcm", frames, Modality="OT", **AS_STORED)
+    held = tmp_path / "quarantine"
+    import_dicom(source, tmp_path / "out", KEY, quarantine=held, frame_step=frame_step)
+    before = sheet(held, "before")
+    assert len(before) == len(shown)
+    assert all(
+        np.array_equal(image, frames[number]) for image, number in zip(before, shown, strict=True)
+    )
+
+
+def test_what_is_held_is_shown_in_every_window_that_would_leave(tmp_path):
+    letters, _ = written(np.zeros((256, 320), np.uint8), "HOLM, Ana 1950", 120, 60, 20)
+    stored = np.full((256, 320), 170, np.uint16)  # white in the lung window, as the text is
+    stored[letters > 127] = 1000
+    source = image_file(tmp_path / "ct.dcm", stored, Modality="CT")
+    options = {"windows": ["lung", "mediastinum"]}
+    (task,) = import_dicom(source, tmp_path / "all", KEY, burned_in="off", **options).tasks
+    lung, soft = (image_of(tmp_path / "all", task, k) for k in ("image", "image_mediastinum"))
+    assert np.ptp(lung) == 0 < np.ptp(soft)
+
+    out, held = tmp_path / "out", tmp_path / "quarantine"
+    report = import_dicom(source, out, KEY, quarantine=held, burned_in="quarantine", **options)
+    assert report.quarantined
+    before = sheet(held, "before")
+    assert len(before) == 2
+    assert np.array_equal(before[0], lung) and np.array_equal(before[1], soft)
+    assert report.contact_sheet.read_text().count("<figure>") == 2
+
+    after = sheet(held, "after")
+    (place,) = [path for path in held.iterdir() if path.is_dir()]
+    recipe = Recipe(
+        key=KEY, images=out / "images", quarantine=held, windows=("lung", "mediastinum")
+    )
+    (task,) = release([place.name], out, recipe).tasks
+    for key, picture in zip(("image", "image_mediastinum"), after, strict=True):
+        assert np.array_equal(image_of(out, task, key), picture)
+
+
+def of_one_identifier(tmp_path, count=1):
+    """Two objects of one SOP Instance UID: the second has other pixels, of `count` frames."""
+    ramp = np.tile(np.arange(64, dtype=np.uint8) * 2, (64, 1))
+    others = np.stack([ramp.T] * count) if count > 1 else ramp.T
+    first = image_file(tmp_path / "first.dcm", ramp, SOPClassUID=SecondaryCaptureImageStorage)
+    return first, image_file(
+        tmp_path / "second.dcm", others, SOPClassUID=SecondaryCaptureImageStorage
+    )
+
+
+def test_of_two_workers_with_one_identifier_the_first_alone_writes(tmp_path, monkeypatch):
+    first, second = of_one_identifier(tmp_path)
+    for name in ("images", "copies"):
+        (tmp_path / name).mkdir()
+    recipe = Recipe(
+        key=KEY, images=tmp_path / "images", copies=tmp_path / "copies", burned_in=BurnedIn.OFF
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "_all_there", lambda *_: False)  # as both workers see it at first
+        assert process(None, str(first), recipe).copied == 1
+        files = sorted([*recipe.images.iterdir(), *recipe.copies.iterdir()])
+        made = [path.read_bytes() for path in files]
+        refused = process(None, str(second), recipe)
+        assert (refused.kind, refused.reason) == ("unreadable", "same-identifier")
+        assert len(refused.digest) == 12 and not refused.slices
+        assert process(None, str(first), recipe).kind == "slices"  # the same object may come twice
+    # And where the other's pictures are there already.
+    assert process(None, str(second), recipe).reason == "same-identifier"
+    assert process(None, str(first), recipe).kind == "slices"
+    assert sorted([*recipe.images.iterdir(), *recipe.copies.iterdir()]) == files
+    assert [path.read_bytes() for path in files] == made
+
+
+@pytest.mark.parametrize("claims", ["there", "of an earlier release, which made none"])
+@pytest.mark.parametrize("more", ["frames", "a copy"])
+def test_no_other_image_replaces_pictures_though_it_has_more_to_make(tmp_path, more, claims):
+    first, second = of_one_identifier(tmp_path, count=2 if more == "frames" else 1)
+    out, copies = tmp_path / "out", tmp_path / "copies"
+    (task,) = import_dicom(first, out, KEY, burned_in="off").tasks
+    picture = image_of(out, task)
+    if claims != "there":
+        shutil.rmtree(out / ".images.claims")
+    dicom_out = copies if more == "a copy" else None
+    report = import_dicom(second, out, KEY, burned_in="off", dicom_out=dicom_out)
+    assert [problem.reason for problem in report.unreadable] == ["same-identifier"]
+    assert np.array_equal(image_of(out, task), picture)
+    assert len(list((out / "images").iterdir())) == 1
+    assert not copies.exists() or not list(copies.iterdir())
+    assert import_dicom(first, out, KEY, burned_in="off", dicom_out=copies).copies == 1
