@@ -16,6 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from ml_backend.syncing import sync_disk, sync_folder
+
 _JOURNAL, _LOCK = ".import.jsonl", ".import.lock"
 # In the first line: where the slices are sent is noted (destination.py), so no note means nowhere.
 _NOTES_DESTINATION = "notes_destination"
@@ -110,7 +112,11 @@ class Journal:
         self._index(entry, offset, entry.get("recipe", {}))
 
     def flush(self) -> None:
-        """Bring what was noted to the disk."""
+        """Bring what was noted to the disk, and first the images that it names.
+
+        Whoever deletes an object once it is imported may do so then. Raises OSError.
+        """
+        sync_disk(self._out / "images")
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
@@ -237,13 +243,19 @@ def sweep(folder: Path, left_for_s: float = 0.0) -> None:
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file under a temporary name beside it, then rename it."""
+    """Write a file under a temporary name beside it, then rename it: whole after a power cut too.
+
+    Raises OSError.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as stream:
             for part in (content,) if isinstance(content, bytes) else content:
                 stream.write(part)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -215,9 +215,17 @@ def _files(entry: Slice, recipe: Recipe) -> list[Path]:
 
 def _all_there(slices: Sequence[Slice], copy: Path | None, recipe: Recipe) -> bool:
     """Whether an earlier import has made every file, so that nothing need be decoded."""
-    if recipe.dry_run or (copy is not None and not copy.exists()):
+    if recipe.dry_run or (copy is not None and not _is_whole(copy)):
         return False
-    return all(file.exists() for entry in slices for file in _files(entry, recipe))
+    return all(_is_whole(file) for entry in slices for file in _files(entry, recipe))
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file is there and not empty, as a power cut leaves what had its name in time."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _refused(found: Outcome) -> Outcome:

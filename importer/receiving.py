@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ml_backend.syncing import sync_folder
+
 from . import import_objects
 from . import quarantine as quarantined
 from .delivery import check_destination, count, finish, guarded, tell_destination
@@ -90,6 +92,9 @@ def take(batch: Path, arguments: argparse.Namespace, recipe: Recipe) -> None:
     for path in unreadable:  # kept: the sender believes that we have it
         failed.mkdir(mode=0o700, exist_ok=True)
         path.replace(failed / path.name)
+    if unreadable:
+        sync_folder(failed)
+        sync_folder(failed.parent)
     shutil.rmtree(batch)
 
 

@@ -11,7 +11,8 @@ class Staged:
     """Files for one folder: kept together, or none of them.
 
     What is there under a file's own name is never touched before keep(); what a killed process
-    leaves behind is removed by the next import (journal.py).
+    leaves behind is removed by the next import (journal.py). None is synced here, which would take
+    longer than to make it: the journal syncs many at once.
     """
 
     def __init__(self) -> None:

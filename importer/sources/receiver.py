@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -21,6 +22,8 @@ from pynetdicom import AE, AllStoragePresentationContexts, _config, evt, registe
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.service_class import StorageServiceClass
+
+from ml_backend.syncing import sync_folder
 
 from .receiver_bounds import MAX_PDU_BYTES, BoundedServer, Pending, wake
 
@@ -237,16 +240,22 @@ def _waiting(inbox: Path) -> bool:
 
 
 def _close_batch(inbox: Path) -> Path:
-    """Move all whole objects into a new folder, which has its name when they are all there."""
+    """Move all whole objects into a new folder, which has its name when they are all there.
+
+    Raises OSError.
+    """
     collecting = inbox / _COLLECTING  # of a run that was killed here: it is taken up
     collecting.mkdir(mode=0o700, exist_ok=True)
     with os.scandir(inbox) as entries:
         names = [entry.name for entry in entries if _OBJECT.fullmatch(entry.name)]
     for name in names:
-        (inbox / name).rename(collecting / name)
+        with contextlib.suppress(FileNotFoundError):  # its name could not be synced
+            (inbox / name).rename(collecting / name)
+    sync_folder(collecting)
     numbers = [int(match[1]) for path in inbox.iterdir() if (match := _BATCH.fullmatch(path.name))]
     batch = inbox / f"batch-{max(numbers, default=0) + 1}"
     collecting.rename(batch)
+    sync_folder(inbox)
     return batch
 
 
@@ -256,7 +265,7 @@ def _left_batches(inbox: Path) -> list[Path]:
 
 
 def _write(inbox: Path, meta: bytes, content: memoryview) -> None:
-    """A whole file or none. Raises OSError."""
+    """A whole file that outlasts a power cut, or none. Raises OSError."""
     path = inbox / f"{secrets.token_hex(16)}.dcm"
     part = path.with_name(path.name + ".part")
     try:
@@ -267,8 +276,10 @@ def _write(inbox: Path, meta: bytes, content: memoryview) -> None:
             stream.flush()
             os.fsync(stream.fileno())  # the sender may delete its own once it is told
         part.rename(path)
+        sync_folder(inbox)  # a next start deletes what has its name no more
     except OSError:
         part.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 

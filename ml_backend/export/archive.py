@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..settings import Settings
+from ..syncing import sync_disk, sync_folder
 from .formats import ExportError
 
 MANIFEST, SHEET = "manifest.json", "README.md"
@@ -99,8 +100,10 @@ def whole(target: Path) -> Iterator[Sink]:
                 os.fsync(stream.fileno())
             _check(target, as_zip)  # again: an export takes hours
             made.replace(target)
+            sync_folder(target.parent)
         else:
             yield Sink(work)
+            sync_disk(work)  # as a whole: its names could outlast a power cut without their content
             _check(target, as_zip)
             _into_place(work, target)
     finally:
@@ -165,10 +168,12 @@ def _are_exported(names: set[str], manifest: bytes) -> bool:
 def _into_place(work: Path, target: Path) -> None:
     if not target.is_dir() or not any(target.iterdir()):
         work.rename(target)  # over an empty folder, too
+        sync_folder(target.parent)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}{_REPLACED}", dir=target.parent))
     target.rename(old)
     work.rename(target)
+    sync_folder(target.parent)  # of both at once: between them there is neither
     shutil.rmtree(old, ignore_errors=True)
 
 

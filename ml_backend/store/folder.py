@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..syncing import sync_folder
 from .names import StoreError
 from .objects import ABANDONED_S
 
@@ -40,7 +41,7 @@ class FolderObjects:
         """Replace a file at once and whole. Raises StoreError."""
         with self._reaching(key, "written"), self._written(key, content) as temporary:
             os.replace(temporary, self._root / key)
-            _sync_folder(temporary.parent)
+            sync_folder(temporary.parent)
 
     def put_new(self, key: str, content: bytes) -> bool:
         """Make a file unless it is there. Raises StoreError."""
@@ -56,7 +57,7 @@ class FolderObjects:
                 if target.exists():  # a file system without hard links
                     return False
                 os.replace(temporary, target)
-            _sync_folder(temporary.parent)
+            sync_folder(temporary.parent)
         return True
 
     def keys(self, prefix: str) -> list[str]:
@@ -153,20 +154,7 @@ def _make(folder: Path) -> None:
     # Not exist_ok=True, which looks afterwards and fails if it was removed meanwhile.
     with suppress(FileNotFoundError, FileExistsError):
         folder.mkdir(mode=0o700)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder last through a power cut."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EACCES):  # some file systems cannot
-            raise
+        sync_folder(folder.parent)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -49,6 +49,17 @@ def test_importing_again_makes_no_second_task(tmp_path):
         assert image.size == (task["data"]["columns"], task["data"]["rows"])
 
 
+def test_what_a_power_cut_left_empty_is_made_again(tmp_path):
+    out, copies = tmp_path / "out", tmp_path / "copies"
+    import_dicom([CT], out, KEY, dicom_out=copies)
+    (image,), (copy,) = (out / "images").glob("*.png"), copies.rglob("*.dcm")
+    for file in (image, copy):
+        whole = file.read_bytes()
+        file.write_bytes(b"")
+        import_dicom([CT], out, KEY, dicom_out=copies)
+        assert file.read_bytes() == whole
+
+
 def test_another_image_under_the_same_identifier_is_told_and_takes_no_place(tmp_path):
     dataset = dcmread(CT)
     dataset.PatientName = "Other^Header"

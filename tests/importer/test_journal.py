@@ -1,11 +1,13 @@
 """The output folder's journal."""
 
 import json
+import os
 import tracemalloc
 
 import pytest
 
-from importer.journal import Journal, TasksError, iter_tasks
+from importer import journal as journals
+from importer.journal import Journal, TasksError, iter_tasks, write_atomically
 
 RECIPE = {"windows": ["header"]}
 
@@ -47,6 +49,50 @@ def test_a_crash_loses_at_most_the_line_it_cut_short(tmp_path):
     assert not (tmp_path / "tasks.json").exists()
     filled(tmp_path, [2.0, 3.0])
     assert [name for name, _ in places(tmp_path)] == ["s1.0", "s2.0", "s3.0"]
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What is synced, by its inode and size then, a disk by its folder, and what is renamed."""
+    calls, fsync, replace, sync_disk = [], os.fsync, os.replace, journals.sync_disk
+
+    def syncing(handle):
+        there = os.fstat(handle)
+        calls.append((there.st_ino, there.st_size))
+        fsync(handle)
+
+    def replacing(part, path):
+        calls.append(f"rename to {path.name}")
+        replace(part, path)
+
+    def syncing_disk(folder):
+        calls.append(f"disk of {folder.name}")
+        sync_disk(folder)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", replacing)
+    monkeypatch.setattr(journals, "sync_disk", syncing_disk)
+    return calls
+
+
+def test_pictures_are_on_the_disk_before_the_journal_that_names_them(tmp_path, recorded):
+    path = tmp_path / ".import.jsonl"
+    with Journal(tmp_path, RECIPE) as journal:
+        journal.add(data(1.0), 1.0)
+        assert recorded == []
+        journal.flush()
+        assert recorded == ["disk of images", (path.stat().st_ino, path.stat().st_size)]
+        recorded.clear()
+    assert recorded[:2] == ["disk of images", (path.stat().st_ino, path.stat().st_size)]
+    assert recorded[3] == "rename to tasks.json"
+
+
+def test_a_file_has_its_name_once_it_is_on_the_disk(tmp_path, recorded):
+    write_atomically(tmp_path / "note", b"12345")
+    file, name, folder = recorded
+    assert file == ((tmp_path / "note").stat().st_ino, 5)
+    assert name == "rename to note"
+    assert folder[0] == tmp_path.stat().st_ino
 
 
 def test_a_folder_is_of_one_recipe(tmp_path):

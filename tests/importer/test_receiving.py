@@ -1,5 +1,6 @@
 """``./quorum receive`` beside other commands."""
 
+import argparse
 import json
 import os
 import shutil
@@ -7,11 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from importer import journal, receiving
 from importer.journal import Journal
 from importer.keys import load_or_make_key
+from importer.options import add_making_options, add_sending_options, recipe_of
+from importer.receiving import take
 from importer.recipe import Recipe
 
 from .files import CT
@@ -84,3 +89,40 @@ def test_a_batch_does_not_come_among_another_project_s_slices(receiver):
         socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
         assert batch.exists() and projects == {12: [], 13: []}
     assert json.loads((out / "tasks.json").read_text()) == []
+
+
+def test_what_came_of_a_batch_is_on_the_disk_before_the_batch_goes(tmp_path, monkeypatch):
+    """No power cut can be had here: what is synced, by its inode, and what is deleted."""
+    calls, fsync, rmtree, sync_disk = [], os.fsync, shutil.rmtree, journal.sync_disk
+
+    def deleting(folder, **options):
+        calls.append(f"delete {Path(folder).name}")
+        rmtree(folder, **options)
+
+    def syncing(handle):
+        calls.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def syncing_disk(folder):
+        calls.append(f"disk with {len(list(folder.glob('*.png')))} pictures")
+        sync_disk(folder)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(journal, "sync_disk", syncing_disk)
+    monkeypatch.setattr(receiving.shutil, "rmtree", deleting)
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    (inbox / "batch-1").mkdir(parents=True)
+    shutil.copy(CT, inbox / "batch-1" / f"{'a' * 32}.dcm")
+    (inbox / "batch-1" / f"{'b' * 32}.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"damaged")
+    parser = argparse.ArgumentParser()
+    add_making_options(parser)
+    add_sending_options(parser)
+    arguments = parser.parse_args(["--out", str(out), "--key", str(tmp_path / "key")])
+    arguments.workers = 1
+    take(inbox / "batch-1", arguments, recipe_of(arguments))
+    pictures = calls.index("disk with 1 pictures")
+    noted = calls.index((out / ".import.jsonl").stat().st_ino, pictures)
+    (failed,) = (inbox / "failed").iterdir()
+    assert failed.name[0] == "b"
+    kept = calls.index((inbox / "failed").stat().st_ino)
+    assert pictures < noted < kept < calls.index("delete batch-1")

@@ -1,8 +1,11 @@
 """What is held is released or refused."""
 
+import os
+
 import pytest
 from pydicom import dcmread
 
+from importer import journal, quarantine
 from importer.cli import main
 
 from .files import CT
@@ -42,6 +45,32 @@ def test_a_release_that_could_not_be_sent_goes_on_by_the_same_command(
         assert len(projects[12]) == 1
         assert main(typed) == 0  # and does no harm
         assert len(projects[12]) == 1
+
+
+def test_what_is_released_is_on_the_disk_before_the_held_object_is_deleted(
+    held, tmp_path, monkeypatch
+):
+    calls, fsync, remove, sync_disk = [], os.fsync, quarantine.remove, journal.sync_disk
+
+    def syncing(handle):
+        calls.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def syncing_disk(folder):
+        calls.append(f"disk with {len(list(folder.glob('*.png')))} pictures")
+        sync_disk(folder)
+
+    def removing(folder, instances):
+        calls.append(f"remove {len(instances)}")
+        remove(folder, instances)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(journal, "sync_disk", syncing_disk)
+    monkeypatch.setattr(quarantine, "remove", removing)
+    assert main(["release", held]) == 0
+    pictures = calls.index("disk with 1 pictures")
+    lines = (tmp_path / "data" / "import" / ".import.jsonl").stat().st_ino
+    assert pictures < calls.index(lines, pictures) < calls.index("remove 1")
 
 
 @pytest.mark.parametrize("otherwise", [["--as", "original"], ["--black-out", "0,0,9,9"]])

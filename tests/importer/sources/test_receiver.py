@@ -1,6 +1,9 @@
 """The receiver against a real sender, pynetdicom's, and against bare sockets that misbehave."""
 
+import errno
+import os
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -15,7 +18,7 @@ from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from importer.sources.receiver import Receiver, ReceiverError, receive
+from importer.sources.receiver import Receiver, ReceiverError, _close_batch, receive
 
 CT = get_testdata_file("CT_small.dcm")
 CLONE = Path(__file__).parents[3]
@@ -193,6 +196,59 @@ def test_a_full_disk_is_answered_with_out_of_resources(tmp_path):
     with Receiver(tmp_path, 0, min_free_bytes=2**62) as receiver:
         assert push(receiver, CT) == [0xA700]
         assert receiver.refused == 1 and objects(receiver) == []
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Renames, and the inodes of what is synced, in their order."""
+    calls, fsync, rename = [], os.fsync, Path.rename
+
+    def syncing(handle):
+        calls.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def renaming(path, target):
+        calls.append(f"rename to {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(Path, "rename", renaming)
+    return calls
+
+
+def test_a_sender_is_told_once_the_object_and_its_name_are_on_the_disk(
+    receiver, recorded, monkeypatch
+):
+    told = []
+    store = receiver._pending.done  # what _store does last, before it answers
+    monkeypatch.setattr(
+        receiver._pending, "done", lambda *what: (told.append(list(recorded)), store(*what))
+    )
+    assert push(receiver, CT) == [0]
+    (stored,) = objects(receiver)
+    inode, folder = stored.stat().st_ino, receiver.inbox.stat().st_ino
+    assert told == [[inode, f"rename to {stored.name}", folder]]
+
+
+def test_an_object_whose_name_cannot_be_synced_is_refused_and_not_kept(receiver, monkeypatch):
+    fsync = os.fsync
+
+    def refuse(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert push(receiver, CT) == [0xA700]
+    assert receiver.refused == 1 and not list(receiver.inbox.glob("*.dcm*"))
+
+
+def test_a_batch_is_on_the_disk_before_it_is_handed_over(tmp_path, recorded):
+    name = f"{'a' * 32}.dcm"
+    (tmp_path / name).write_bytes(b"whole")
+    batch = _close_batch(tmp_path)
+    inode, inbox = batch.stat().st_ino, tmp_path.stat().st_ino
+    assert recorded == [f"rename to {name}", inode, "rename to batch-1", inbox]
 
 
 def test_an_inbox_that_goes_away_is_answered_with_out_of_resources(receiver):

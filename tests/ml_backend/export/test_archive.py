@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.export import archive
 from ml_backend.export.archive import downloads, keep_download, whole
 from ml_backend.export.formats import ExportError
 from ml_backend.settings import Settings
@@ -97,6 +99,58 @@ def test_an_earlier_export_is_replaced_as_a_whole(tmp_path, name):
                 sink.add_text("gone.txt", "gone")
     assert names(tmp_path / name) == {"masks/1.png", "manifest.json"}
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What is synced, by its inode, a disk by the files in its folder; what comes and goes."""
+    calls, fsync, sync_disk = [], os.fsync, archive.sync_disk
+    rename, replace, rmtree = Path.rename, Path.replace, shutil.rmtree
+
+    def syncing(handle):
+        calls.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def syncing_disk(folder):
+        calls.append(names(folder))
+        sync_disk(folder)
+
+    def deleting(folder, **options):
+        if folder.exists():
+            calls.append(f"delete {json.loads((folder / 'manifest.json').read_text())['text']}")
+        rmtree(folder, **options)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(archive, "sync_disk", syncing_disk)
+    monkeypatch.setattr(archive.shutil, "rmtree", deleting)
+    for kind, move in (("rename", rename), ("replace", replace)):
+        monkeypatch.setattr(
+            Path,
+            kind,
+            lambda path, target, move=move: (calls.append(target.name), move(path, target))[1],
+        )
+    return calls
+
+
+def test_a_folder_is_on_the_disk_before_an_earlier_one_is_deleted(tmp_path, recorded):
+    taken, exported = tmp_path / "taken", {"masks/1.png", "manifest.json"}
+    for text in ("old", "new"):
+        with whole(taken) as sink:
+            fill(sink, text)
+    above = tmp_path.stat().st_ino
+    assert recorded[:3] == [exported, "taken", above]
+    written, put_aside, *after = recorded[3:]
+    assert written == exported
+    assert put_aside.startswith(".taken.replaced-")
+    assert after == ["taken", above, "delete old"]
+
+
+def test_a_zip_and_its_name_are_on_the_disk_when_it_is_done(tmp_path, recorded, monkeypatch):
+    monkeypatch.setattr(archive.shutil, "rmtree", lambda *_, **__: None)
+    taken = tmp_path / "taken.zip"
+    with whole(taken) as sink:
+        fill(sink)
+    assert recorded == [taken.stat().st_ino, "taken.zip", tmp_path.stat().st_ino]
 
 
 def test_an_earlier_export_stays_if_the_new_one_fails(tmp_path):
