@@ -219,7 +219,8 @@ def section(results: Sequence[Measured], size: int, command: str) -> str:
         f"Descriptors of {size} numbers; K = {Settings().K}, k = {Settings().k}. Each size runs in "
         "a process of its own, which also holds the project's tasks as objects, as the survey "
         "does. Descriptors that would take more than 1 GiB are held in half precision, and made "
-        "single again in blocks. *Read* stands where a round reads descriptors from its shards "
+        "single again in blocks. *Select* begins with each slice's depth, worked out from the "
+        "tasks for every strategy. *Read* stands where a round reads descriptors from its shards "
         "in the store: here they are generated. *Peak* is the whole process's, Python and torch "
         "among it.",
     ]
