@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from . import contact_sheet
 from . import quarantine as quarantined
 from .journal import Journal, TasksError, pixels_in, sweep
 from .keys import load_or_make_key
@@ -138,7 +139,7 @@ def import_objects(
             if journal is not None and report.objects % _FLUSH_EVERY == 0:
                 journal.flush()
     if report.quarantined and recipe.quarantine is not None and not recipe.dry_run:
-        report.contact_sheet = quarantined.write_contact_sheet(recipe.quarantine)
+        report.contact_sheet = contact_sheet.write(recipe.quarantine)
     return report
 
 
@@ -152,9 +153,10 @@ def release(
 ) -> ImportReport:
     """Import held objects that a person has looked at, redacted as the contact sheet shows them.
 
-    `as_original` leaves their pixels as they came. One whose identifier another image has in `out`
-    stays held, and is told. Raises ValueError, naming the first of them that is not held, and what
-    import_dicom() raises.
+    `as_original` leaves their pixels as they came. One that shows other text on frames that the
+    sheet did not show stays held, and the sheet shows them. One whose identifier another image has
+    in `out` stays held, too, and is told. Raises ValueError, naming the first of them that is not
+    held, and what import_dicom() raises.
     """
     if recipe.quarantine is None:
         raise ValueError("a release needs the quarantine folder")
@@ -175,11 +177,11 @@ def release(
     )
     for source in taken:  # its pictures would replace the other's
         _count(report, source, _of_another(source), None)
-    failed = {problem.number for problem in report.unreadable}
+    failed = {problem.number for problem in (*report.unreadable, *report.quarantined)}
     done = [i for number, i in enumerate(instances, start=1) if number not in failed]
     quarantined.remove(recipe.quarantine, done)
-    quarantined.write_contact_sheet(recipe.quarantine)
-    return replace(report, contact_sheet=None)
+    sheet = contact_sheet.write(recipe.quarantine)
+    return replace(report, contact_sheet=sheet if report.quarantined else None)
 
 
 def _make(folder: Path) -> None:

@@ -27,11 +27,13 @@ from .burned_in import (
 )
 from .decode import Pixels, frames
 from .image_files import encode
-from .quarantine import Release
+from .quarantine import Release, Seen
 from .recipe import BurnedIn, Recipe
 from .render import render, square
 from .staging import Staged
 
+# Doubts that the frame itself gives, not the object's header or a reader that is not there.
+_ABOUT_A_FRAME = ("text-remains", "text-in-the-picture")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -44,7 +46,7 @@ class Judged:
     clear: bool  # all stored values were read for text, and none is known to be left
     redacted: int = 0  # frames on which something was blacked out
     doubt: str = ""  # reason code if a person must look
-    frame: int | None = None  # the first that is doubtful, from 0
+    frame: int | None = None  # the first that is doubtful and not accepted, from 0
     stored: list[Pixels] = field(default_factory=list)  # for the copy, text blacked out
 
 
@@ -73,7 +75,11 @@ def verdict_for_person(dataset: Dataset) -> Verdict:
 def release_for(dataset: Dataset, instance: str, recipe: Recipe, released: str) -> Release | None:
     """How a person lets the object go, now or since an earlier import."""
     if released:
-        return Release(released, recipe.black_out, pixel_digest(dataset))
+        seen = Seen(frames=None)
+        if released == "redacted" and recipe.quarantine is not None:
+            seen = quarantine.seen_of(recipe.quarantine, instance)
+        boxes = (*recipe.black_out, *seen.boxes)
+        return Release(released, boxes, pixel_digest(dataset), seen.frames)
     if recipe.quarantine is None:
         return None
     noted = quarantine.release_of(recipe.quarantine, instance)
@@ -91,7 +97,7 @@ def judge(
     *,
     copying: bool,
 ) -> Judged:
-    """Stage the pictures of all frames, up to the first that is doubtful and not released.
+    """Stage the pictures of all frames, up to the first that a person has yet to look at.
 
     files: by frame, one for each of the recipe's windows. Raises DecodeError, OSError.
     """
@@ -108,6 +114,7 @@ def judge(
             # The copy has all stored values, also those that no window of ours shows.
             hidden = hidden_views(pixels, shown[0]) if copying and whole else ()
             read = read_frame(shown, hidden, dataset, verdict, judged.found, sample=sample)
+            other = set(read.found) - set(judged.found)
             shown, judged.found, judged.boxes = read.shown, read.found, read.boxes
             judged.clear &= read.clear
             if read.boxes:
@@ -115,7 +122,7 @@ def judge(
             judged.doubt = read.doubt
             if not read.doubt and read.boxes and recipe.burned_in is BurnedIn.QUARANTINE:
                 judged.doubt = "shows-text"
-            if judged.doubt and release is None:
+            if judged.doubt and not _is_accepted(judged.doubt, frame, release, bool(other)):
                 judged.frame = frame
                 return judged
         elif judged.boxes:
@@ -129,6 +136,17 @@ def judge(
             upright = square(image, dataset, frame) if recipe.square_pixels else image
             images.add(file, encode(upright, recipe.image_format))
     return judged
+
+
+def _is_accepted(doubt: str, frame: int, release: Release | None, is_other: bool) -> bool:
+    """Whether a person has let a doubt pass: any on a frame that they saw, or that the header gave
+    or no text-reading can dispel; on others none about text that was on no frame before.
+    """
+    if release is None:
+        return False
+    if release.seen is None or frame in release.seen:
+        return True
+    return doubt not in _ABOUT_A_FRAME or (doubt == "text-in-the-picture" and not is_other)
 
 
 def pixel_digest(dataset: Dataset) -> str:

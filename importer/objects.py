@@ -22,20 +22,18 @@ from dicom.functional_groups import attribute
 from dicom.quiet import quiet
 
 from . import quarantine
-from .burned_in import Care, hidden_views, read_frame
+from .burned_in import Care
 from .claims import claim, claimed
 from .copies import CopyError, obstacle, rebuild
-from .decode import DecodeError, frames, parse
+from .decode import DecodeError, parse
 from .deidentify import allowed_attributes, dropped_keywords, identifiers, position_along_normal_mm
 from .journal import write_atomically
-from .judging import PIXELS, judge, pixel_digest, release_for, verdict_for, verdict_for_person
+from .judging import PIXELS, judge, pixel_digest, release_for, verdict_for
 from .pseudonyms import pseudonym
 from .recipe import Recipe
-from .render import Rendered, render
+from .showing import look
 from .staging import Staged
 
-# How many frames of a held object a person is shown, beside the one that was doubtful.
-_PICTURES = 6
 # What an object takes in memory before it is copied: the file, its stream and its data set.
 _TIMES_THE_FILE = 3
 
@@ -152,8 +150,9 @@ def _process(content: bytes, recipe: Recipe, released: str) -> Outcome:
     copying = copy is not None
     with Staged() as images:
         made = judge(dataset, data, files, images, verdict, release, recipe, copying=copying)
-        if made.doubt and release is None:  # one doubtful frame holds the whole object
-            return _hold(content, dataset, outcome, made.doubt, recipe, made.frame)
+        if made.frame is not None:  # one doubtful frame holds the whole object
+            reason = made.doubt if release is None else "other-frames"
+            return _hold(content, dataset, outcome, reason, recipe, made.frame)
         if not recipe.dry_run and _are_another_s(files, outcome, recipe):
             return _refused(outcome)
         if released and release is not None and recipe.quarantine and not recipe.dry_run:
@@ -252,27 +251,28 @@ def _hold(
 ) -> Outcome:
     """Set an object aside for a person, with pictures of some frames before and after.
 
-    They are of frames that would leave, in every window, and `doubtful` is among them: the one that
-    gave the reason, None if the header did. Another image that is held under its identifier stays,
-    and this one is not held.
+    `doubtful` is the frame that gave the reason, None if the header did. If a release met with it,
+    on "other-frames" than were shown, all are read for the new pictures. Another image that is held
+    under its identifier stays, and this one is not held.
     """
     held = replace(found, kind="held", reason=reason, slices=[])
     if recipe.quarantine is None or recipe.dry_run:
         return held
-    count = int(attribute(dataset, "NumberOfFrames") or 1)
-    leaving = range(0, count, recipe.frame_step if recipe.copies is None else 1)
-    shown = {*leaving[:: max(1, -(-len(leaving) // _PICTURES))], doubtful}
-    verdict = verdict_for_person(dataset)
-    pictures: list[tuple[Rendered, Rendered]] = []
-    for frame, pixels in enumerate(frames(dataset, recipe.limits)):
-        if frame in shown:
-            before = [render(pixels, dataset, frame, window) for window in recipe.windows]
-            if recipe.copies is not None:  # a person must see what the copy would tell
-                before += hidden_views(pixels, before[0])
-            read = read_frame(before, (), dataset, verdict, (), sample=True)
-            pictures += zip(before, read.shown, strict=True)
+    again = reason == "other-frames"
+    wanted = {doubtful} if doubtful is not None else set()
+    if again:
+        wanted |= quarantine.seen_of(recipe.quarantine, found.instance).frames or set()
+    shown = look(dataset, recipe, wanted, throughout=again)
     with quarantine.one_at_a_time(recipe.quarantine):
         if are_other_pixels(quarantine.pixels_of(recipe.quarantine, found.instance), found.pixels):
             return _refused(found)
-        quarantine.hold(recipe.quarantine, found.instance, content, reason, found.pixels, pictures)
+        quarantine.hold(
+            recipe.quarantine,
+            found.instance,
+            content,
+            reason,
+            found.pixels,
+            shown.pictures,
+            shown.seen,
+        )
     return held

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import html
 import json
 import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -25,11 +24,6 @@ from .journal import write_atomically
 from .render import Rendered
 
 _NAME = re.compile(r"[0-9a-f]{20}")
-_STYLE = (
-    "body{font:16px/1.4 system-ui,sans-serif;margin:2rem;background:#111;color:#eee}"
-    "figure{display:inline-block;margin:.5rem}img{max-width:30rem;background:#000}"
-    "code{background:#333;padding:.1rem .3rem;user-select:all}article{margin-bottom:2rem}"
-)
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,20 @@ class Release:
     """Blacked out on every frame: what the person drew, and what was found at the release."""
     pixels: str
     """The digest of the pixels that the person saw: other pixels are judged anew."""
+    seen: frozenset[int] | None = None
+    """The frames that the person saw; None if all were read, and what is on others was accepted."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a person learns of an object from the contact sheet."""
+
+    boxes: tuple[Box, ...] = ()
+    """Where text was found on the frames that were read: black on all of them."""
+    frames: frozenset[int] | None = frozenset()
+    """Those with a picture; None if every frame was read for text, and the sheet tells of all."""
+    left_out: int = 0
+    """On how many frames without a picture there was other text."""
 
 
 @contextlib.contextmanager
@@ -73,10 +81,11 @@ def hold(
     reason: str,
     pixels: str,
     pictures: Sequence[tuple[Rendered, Rendered]],
+    seen: Seen,
 ) -> None:
     """Put an object aside with pictures of it before and after redaction. Raises OSError.
 
-    `pixels` tells its pixels from others' (see pixels_of).
+    `pixels` tells its pixels from others' (see pixels_of); `seen` is what the pictures tell.
     """
     place = folder / instance
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,8 +94,14 @@ def hold(
         write_atomically(place / f"{index}-after.png", to_png(after))
     write_atomically(place / "object.dcm", content)
     # Last: an entry that is there is whole.
-    entry = json.dumps({"reason": reason, "pixels": pixels})
-    write_atomically(place / "entry.json", entry.encode())
+    entry = {
+        "reason": reason,
+        "pixels": pixels,
+        "boxes": seen.boxes,
+        "frames": None if seen.frames is None else sorted(seen.frames),
+        "left_out": seen.left_out,
+    }
+    write_atomically(place / "entry.json", json.dumps(entry).encode())
 
 
 def pixels_of(folder: Path, instance: str) -> str:
@@ -95,6 +110,27 @@ def pixels_of(folder: Path, instance: str) -> str:
         return str(json.loads((folder / instance / "entry.json").read_text())["pixels"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def seen_of(folder: Path, instance: str) -> Seen:
+    """What the contact sheet shows of a held object; nothing, if an earlier release held it."""
+    try:
+        entry = json.loads((folder / instance / "entry.json").read_text())
+        frames = entry["frames"]
+        return Seen(
+            _boxes(entry["boxes"]),
+            None if frames is None else frozenset(int(frame) for frame in frames),
+            int(entry["left_out"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return Seen()
+
+
+def _boxes(listed: Sequence[Sequence[int]]) -> tuple[Box, ...]:
+    boxes = [tuple(int(edge) for edge in box) for box in listed]
+    if any(len(box) != 4 for box in boxes):
+        raise ValueError("a box has four edges")
+    return tuple(cast("list[Box]", boxes))
 
 
 def held(folder: Path) -> list[Held]:
@@ -121,53 +157,20 @@ def remove(folder: Path, instances: Collection[str]) -> None:
 def note_release(folder: Path, instance: str, release: Release) -> None:
     """Keep a person's decision in the place of an earlier one. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_atomically(_note(folder, instance), json.dumps(asdict(release)).encode())
+    noted = {"how": release.how, "boxes": release.boxes, "pixels": release.pixels}
+    write_atomically(_note(folder, instance), json.dumps(noted).encode())
 
 
 def release_of(folder: Path, instance: str) -> Release | None:
     """How a person has let an object go; None if nobody has, or if the note is damaged."""
     try:
         noted = json.loads(_note(folder, instance).read_bytes())
-        boxes = [tuple(int(edge) for edge in box) for box in noted["boxes"]]
-        if noted["how"] not in ("redacted", "original") or any(len(box) != 4 for box in boxes):
+        if noted["how"] not in ("redacted", "original"):
             return None
-        return Release(noted["how"], tuple(cast("list[Box]", boxes)), str(noted["pixels"]))
+        return Release(noted["how"], _boxes(noted["boxes"]), str(noted["pixels"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _note(folder: Path, instance: str) -> Path:
     return folder / f"{instance}.released.json"
-
-
-def write_contact_sheet(folder: Path) -> Path | None:
-    """The page that shows what is held, None if nothing is."""
-    entries = held(folder)
-    page = folder / "index.html"
-    if not entries:
-        page.unlink(missing_ok=True)
-        return None
-    articles = []
-    for entry in entries:
-        pairs = [
-            f'<figure><img loading="lazy" alt="before" src="{entry.instance}/{n}-before.png">'
-            f'<img loading="lazy" alt="after" src="{entry.instance}/{n}-after.png"></figure>'
-            for n in range(len(list(entry.path.parent.glob("*-before.png"))))
-        ]
-        articles.append(
-            f"<article><h2>{html.escape(entry.reason)}</h2>"
-            f"<p><code>./quorum release {entry.instance}</code> as it is on the right, "
-            f"<code>./quorum release {entry.instance} --as original</code> as on the left, "
-            f"<code>./quorum release {entry.instance} --refuse</code> never.</p>"
-            f"{''.join(pairs)}</article>"
-        )
-    title = f"{len(entries)} held for a person"
-    text = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
-        f"<style>{_STYLE}</style><h1>{title}</h1>"
-        "<p>Left: as it came. Right: with what was found blacked out. Before you release one, read "
-        "every line of text that is left on it; <code>--black-out TOP,LEFT,BOTTOM,RIGHT</code> "
-        f"blacks out a box of pixels more.</p>{''.join(articles)}</html>"
-    )
-    write_atomically(page, text.encode())
-    return page

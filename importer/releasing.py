@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from . import contact_sheet, release
 from . import quarantine as quarantined
-from . import release
 from .delivery import check_destination, count, finish, guarded, tell_destination
 from .journal import iter_tasks
 from .options import (
@@ -54,14 +54,14 @@ def _run(arguments: argparse.Namespace) -> int:
     held = quarantined.held(folder)
     waiting = [entry.instance for entry in held]
     if not arguments.instance:
-        sheet = quarantined.write_contact_sheet(folder)
+        sheet = contact_sheet.write(folder)
         print(f"{len(waiting)} held{f': {sheet}' if sheet else ''}")
         return 0
     asked = waiting if arguments.instance == ["all"] else list(dict.fromkeys(arguments.instance))
     if arguments.refuse:
         _see_that_known(asked, waiting, folder)
         quarantined.remove(folder, asked)
-        quarantined.write_contact_sheet(folder)
+        contact_sheet.write(folder)
         count(arguments, held, decision="refused")
         return 0
     out, vault = out_folder(arguments), vault_of(key_file(arguments))

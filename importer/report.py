@@ -25,6 +25,8 @@ REMEDIES = {
     "missing-identifier": "an object without SOPInstanceUID cannot be told from another",
     "same-identifier": "its SOPInstanceUID is that of an image with other pixels, and one of them "
     "alone is kept: if neither is damaged, give each a UID of its own and import it again",
+    "other-frames": "text was found on frames that the contact sheet did not show: it shows them "
+    "now; look at them, then ./quorum release once more",
 }
 # A copy that needs no raised limit has no remedy: its reason is the object's own.
 _COPY_REMEDIES = {"too-large": ": raise QUORUM_IMPORT_MEMORY_BYTES"}

@@ -1,10 +1,13 @@
-"""What pydicom bundles, and how tests read it."""
+"""What pydicom bundles, files made of it, and how tests read them."""
 
 import contextlib
 import resource
 
+import numpy as np
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 
 from importer.decode import frames
 
@@ -33,3 +36,40 @@ def small_files_only(limit_bytes):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def image_file(path, pixels, **changes):
+    """A file of these pixels, (H, W), (N, H, W) or (H, W, 3) uint8 or uint16."""
+    dataset = dcmread(CT)
+    colour = pixels.shape[-1] == 3
+    dataset.SamplesPerPixel = 3 if colour else 1
+    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
+    if colour:
+        dataset.PlanarConfiguration = 0
+    if pixels.ndim == 3 and not colour:
+        dataset.NumberOfFrames = len(pixels)
+    dataset.Rows, dataset.Columns = pixels.shape[-2:] if not colour else pixels.shape[:2]
+    bits = 8 * pixels.dtype.itemsize
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit, dataset.PixelRepresentation = bits - 1, 0
+    dataset.RescaleIntercept = 0
+    del dataset.PixelPaddingValue
+    dataset.PixelData = pixels.tobytes()
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(path)
+    return path
+
+
+def region(column0, row0, column1, row1):
+    """A 2D region of an ultrasound's screen, to its last pixel."""
+    item = Dataset()
+    item.RegionSpatialFormat = item.RegionDataType = 1
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = column0, row0
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = column1, row1
+    return item
+
+
+def image_of(out, task, key="image"):
+    """A task's picture in the folder of an import."""
+    return np.asarray(Image.open(out / task["data"][key]))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     SecondaryCaptureImageStorage,
@@ -27,11 +26,7 @@ from importer.quarantine import release_of
 from importer.recipe import BurnedIn, Recipe
 
 from .burned_in.drawing import covered, written
-from .files import CT, KEY, MR, bundled
-
-
-def image_of(out, task, key="image"):
-    return np.asarray(Image.open(out / task["data"][key]))
+from .files import CT, KEY, MR, bundled, image_file, image_of, region
 
 
 def test_each_further_window_is_a_further_image_of_the_task(tmp_path):
@@ -112,29 +107,6 @@ def test_a_copy_is_made_beside_the_image_and_missing_ones_are_added_later(tmp_pa
     assert copied.PixelSpacing == original.PixelSpacing
 
 
-def image_file(path, pixels, **changes):
-    """A file of these pixels, (H, W), (N, H, W) or (H, W, 3) uint8 or uint16."""
-    dataset = dcmread(CT)
-    colour = pixels.shape[-1] == 3
-    dataset.SamplesPerPixel = 3 if colour else 1
-    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    if colour:
-        dataset.PlanarConfiguration = 0
-    if pixels.ndim == 3 and not colour:
-        dataset.NumberOfFrames = len(pixels)
-    dataset.Rows, dataset.Columns = pixels.shape[-2:] if not colour else pixels.shape[:2]
-    bits = 8 * pixels.dtype.itemsize
-    dataset.BitsAllocated = dataset.BitsStored = bits
-    dataset.HighBit, dataset.PixelRepresentation = bits - 1, 0
-    dataset.RescaleIntercept = 0
-    del dataset.PixelPaddingValue
-    dataset.PixelData = pixels.tobytes()
-    for keyword, value in changes.items():
-        setattr(dataset, keyword, value)
-    dataset.save_as(path)
-    return path
-
-
 def projection(path, ink):
     """A DX file with a line of text on its collimated border, below its window; and the line."""
     letters, line = written(np.zeros((256, 320), np.uint8), "HOLM, Ana 1950", 8, 20, 20)
@@ -144,15 +116,6 @@ def projection(path, ink):
     window = {"WindowCenter": 2800, "WindowWidth": 1600}
     sop_class = DigitalXRayImageStorageForPresentation
     return image_file(path, stored, SOPClassUID=sop_class, Modality="DX", **window), line
-
-
-def region(column0, row0, column1, row1):
-    """A 2D region of an ultrasound's screen, to its last pixel."""
-    item = Dataset()
-    item.RegionSpatialFormat = item.RegionDataType = 1
-    item.RegionLocationMinX0, item.RegionLocationMinY0 = column0, row0
-    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = column1, row1
-    return item
 
 
 def only(folder):
@@ -356,47 +319,6 @@ def test_a_class_that_the_standard_does_not_know_is_not_echoed(tmp_path):
     assert "KANARI" not in report.summary()
 
 
-AS_STORED = {"WindowCenter": 128, "WindowWidth": 256}
-
-
-def sheet(held, kind):
-    """The contact sheet's pictures of the one object that is held, "before" or "after"."""
-    paths = sorted(held.glob(f"*/*-{kind}.png"), key=lambda path: int(path.name.split("-")[0]))
-    return [np.asarray(Image.open(path)) for path in paths]
-
-
-@pytest.mark.parametrize("dicom_out", [False, True])
-@pytest.mark.parametrize(
-    ("top", "bottom", "header"),
-    [
-        (28, 26, {"Modality": "NM", "Manufacturer": "SIEMENS NM"}),
-        (26, 0, {"Modality": "US", "Manufacturer": "PHILIPS",
-                 "SequenceOfUltrasoundRegions": [region(20, 6, 299, 199)]}),
-    ],
-)  # fmt: skip
-def test_what_is_released_is_what_the_person_saw(tmp_path, top, bottom, header, dicom_out):
-    image = np.full((256, 320), 60, np.uint8)
-    image[:, 160:] = 90
-    image, line = written(image, "HOLM, Ana 1950", 120, 60, 20)
-    image, outside = written(image, "ID 4711-0815", 222, 100, 14)
-    kind = ["ORIGINAL", "PRIMARY"]
-    source = image_file(tmp_path / "1.dcm", image, ImageType=kind, **AS_STORED, **header)
-    out, held = tmp_path / "out", tmp_path / "quarantine"
-    copies = tmp_path / "copies" if dicom_out else None
-    options = {"quarantine": held, "burned_in": "quarantine", "dicom_out": copies}
-    report = import_dicom(source, out, KEY, **options)
-    assert report.quarantined
-    after = sheet(held, "after")[0]
-    assert not after[:top].any() and not after[256 - bottom :].any()
-    assert all(not after[r0:r1, c0:c1].any() for r0, c0, r1, c1 in (line, outside))
-    assert after[top + 4 : 100, 30:290].all()
-
-    (place,) = [path for path in held.iterdir() if path.is_dir()]
-    recipe = Recipe(key=KEY, images=out / "images", quarantine=held, copies=copies)
-    (task,) = release([place.name], out, recipe).tasks
-    assert np.array_equal(image_of(out, task), after)
-
-
 def test_an_ultrasound_that_nobody_doubts_keeps_all_of_its_regions(tmp_path):
     image = np.full((256, 320), 60, np.uint8)
     source = image_file(
@@ -405,7 +327,8 @@ def test_an_ultrasound_that_nobody_doubts_keeps_all_of_its_regions(tmp_path):
         Modality="US",
         Manufacturer="PHILIPS",
         SequenceOfUltrasoundRegions=[region(20, 6, 299, 199)],
-        **AS_STORED,
+        WindowCenter=128,
+        WindowWidth=256,
     )
     (task,) = import_dicom(source, tmp_path / "out", KEY).tasks
     shown = image_of(tmp_path / "out", task)
@@ -422,51 +345,6 @@ def test_a_release_has_its_series_other_slices_read(tmp_path):
     outcome = process(None, str(source), recipe, "redacted")
     series = outcome.slices[0].data["series"]
     assert is_sample(series, "00000001", 400)  # which no draw would choose
-
-
-@pytest.mark.parametrize(("frame_step", "shown"), [(1, [0, 4, 7, 8, 12, 16]), (7, [0, 7, 14])])
-def test_the_frame_that_was_doubtful_is_shown_among_those_that_would_leave(
-    tmp_path, frame_step, shown
-):
-    frames = np.zeros((20, 256, 320), np.uint8)
-    frames[:, 60:] = np.arange(100, 120)[:, None, None]
-    frames[7], _ = written(frames[7], "NOT FOR DIAGNOSIS", 120, 20, 28)
-    source = image_file(tmp_path / "sc.dcm", frames, Modality="OT", **AS_STORED)
-    held = tmp_path / "quarantine"
-    import_dicom(source, tmp_path / "out", KEY, quarantine=held, frame_step=frame_step)
-    before = sheet(held, "before")
-    assert len(before) == len(shown)
-    assert all(
-        np.array_equal(image, frames[number]) for image, number in zip(before, shown, strict=True)
-    )
-
-
-def test_what_is_held_is_shown_in_every_window_that_would_leave(tmp_path):
-    letters, _ = written(np.zeros((256, 320), np.uint8), "HOLM, Ana 1950", 120, 60, 20)
-    stored = np.full((256, 320), 170, np.uint16)  # white in the lung window, as the text is
-    stored[letters > 127] = 1000
-    source = image_file(tmp_path / "ct.dcm", stored, Modality="CT")
-    options = {"windows": ["lung", "mediastinum"]}
-    (task,) = import_dicom(source, tmp_path / "all", KEY, burned_in="off", **options).tasks
-    lung, soft = (image_of(tmp_path / "all", task, k) for k in ("image", "image_mediastinum"))
-    assert np.ptp(lung) == 0 < np.ptp(soft)
-
-    out, held = tmp_path / "out", tmp_path / "quarantine"
-    report = import_dicom(source, out, KEY, quarantine=held, burned_in="quarantine", **options)
-    assert report.quarantined
-    before = sheet(held, "before")
-    assert len(before) == 2
-    assert np.array_equal(before[0], lung) and np.array_equal(before[1], soft)
-    assert report.contact_sheet.read_text().count("<figure>") == 2
-
-    after = sheet(held, "after")
-    (place,) = [path for path in held.iterdir() if path.is_dir()]
-    recipe = Recipe(
-        key=KEY, images=out / "images", quarantine=held, windows=("lung", "mediastinum")
-    )
-    (task,) = release([place.name], out, recipe).tasks
-    for key, picture in zip(("image", "image_mediastinum"), after, strict=True):
-        assert np.array_equal(image_of(out, task, key), picture)
 
 
 def of_one_identifier(tmp_path, count=1):
