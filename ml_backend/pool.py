@@ -177,18 +177,22 @@ def select(
     of_pool: dict[str, Any] = {
         name: over_all(ids, pool.task_ids, pool.columns[name]) for name in _COLUMNS
     }
-    free = np.array([t.annotations == 0 and t.skipped == 0 for t in found.tasks], dtype=bool)
+    bare = np.array([t.annotations == 0 for t in found.tasks], dtype=bool)
+    skipped = np.array([t.skipped > 0 for t in found.tasks], dtype=bool)
+    free = bare & ~skipped & ~found.held_out & ~np.isnan(of_pool["uncertainty"])
+    with_label = int((~bare & ~found.held_out).sum())
     candidates = Candidates(
         **of_pool,
         descriptors=np.zeros((0, 1), np.float32),
         labelled=np.zeros((0, 1), np.float32) if labelled is None else labelled,
         depths=found.depths(),
+        labelled_share=with_label / max(1, with_label + int(free.sum())),
         seed=seed,
     )
     chosen = select_ids(
         STRATEGIES[settings.strategy],
         ids,
-        free & ~found.held_out & ~np.isnan(of_pool["uncertainty"]),
+        free,
         candidates,
         settings.K,
         settings.k,

@@ -186,7 +186,7 @@ def reason(strategy: str | None, share: float | None, unlike: bool = False) -> s
         return f"Next in line: {unsure}." if unsure else "Next in line."
     sentence = f"{unsure[0].upper()}{unsure[1:]}." if unsure else "The networks disagree about it."
     # By depth, a batch is not chosen for being unlike: it may be, and that is not why.
-    if strategy in _BY_UNCERTAINTY or strategy == "two-stage-depth":
+    if strategy in (*_BY_UNCERTAINTY, "two-stage-depth", "two-stage-narrowing"):
         return sentence
     if strategy == "two-stage-coverage":
         return "It stands for many slices that the networks disagree about."

@@ -301,6 +301,7 @@ CHOSEN = {
     "two-stage": [1, 32, 17, 27, 21],
     "two-stage-coverage": [37, 30, 9, 21, 23],
     "two-stage-depth": [1, 32, 17, 27, 21],
+    "two-stage-narrowing": [1, 32, 17, 27, 21],
     "two-stage-entropy": [10, 3, 6, 34, 35],
     "two-stage-stratified": [1, 30, 17, 37, 27],
     "typical": [29, 13, 32, 5, 20],

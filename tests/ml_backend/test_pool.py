@@ -7,7 +7,7 @@ import numpy as np
 from ml_backend.label_studio import Task
 from ml_backend.learning.committee import Score
 from ml_backend.learning.held_out import Division
-from ml_backend.learning.strategies import two_stage_depth
+from ml_backend.learning.strategies import narrowed, two_stage, two_stage_depth
 from ml_backend.masks import BrushConfig, to_label_map
 from ml_backend.pool import (
     Draft,
@@ -85,6 +85,17 @@ def test_depths_are_taken_from_where_a_slice_lies_among_all_of_its_series():
     assert select(found, pool, settings) == ids[expected].tolist()
     without = replace(found, tasks=[replace(t, data={}) for t in tasks])
     assert select(without, pool, settings) != ids[expected].tolist()
+
+
+def test_a_strategy_is_told_which_share_of_the_slices_to_learn_from_has_a_label():
+    settings = Settings(strategy="two-stage-narrowing", K=10, k=2)
+    # 18 slices are not held out; one cannot be read, one was skipped; of the others 4 have a label.
+    found, pool = make(held_out=[0, 1], labelled=[0, 2, 3, 4, 5], skipped=[6], unreadable=[7])
+    free = np.isin(pool.task_ids, [0, 1, 2, 3, 4, 5, 6, 7], invert=True)
+    kept = narrowed(6, 2, 4 / 16)  # of the half of 12 slices
+    assert kept == 4
+    expected = two_stage(pool.uncertainty[free], pool.descriptors[free], kept, 2)
+    assert select(found, pool, settings) == pool.task_ids[free][expected].tolist()
 
 
 def test_every_open_slice_is_in_the_queue_once_in_its_place():

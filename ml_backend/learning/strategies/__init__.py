@@ -9,6 +9,7 @@ others need be in memory; whatever reads all of them goes through the pool in bl
 from .cold_starts import cold_start
 from .coverage import two_stage_coverage
 from .depth_strata import two_stage_depth
+from .narrowing import narrowed
 from .ranking import most_uncertain, power_noised
 from .registry import STRATEGIES, Candidates, Strategy, descriptor_type
 from .spread import k_centre, typical
@@ -22,6 +23,7 @@ __all__ = [
     "descriptor_type",
     "k_centre",
     "most_uncertain",
+    "narrowed",
     "power_noised",
     "two_stage",
     "two_stage_coverage",

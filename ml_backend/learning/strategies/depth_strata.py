@@ -29,7 +29,7 @@ def two_stage_depth(
     if depths.shape != uncertainty.shape:
         raise ValueError(f"depths must be (N,): their shape is {depths.shape}")
     kept = most_uncertain(uncertainty, K)
-    return kept[_by_depth(descriptors[kept], depths[kept], min(k, len(kept)))]
+    return kept[by_depth(descriptors[kept], depths[kept], min(k, len(kept)))]
 
 
 def _first_stage(candidates: Candidates, K: int, k: int) -> Indices:
@@ -47,11 +47,15 @@ def two_stage_depth_strategy(candidates: Candidates, K: int, k: int) -> Indices:
     """two_stage_depth(); two_stage() where no depth is known."""
     kept = _first_stage(candidates, K, k)
     depths = np.full(len(kept), np.nan) if candidates.depths is None else candidates.depths[kept]
-    return kept[_by_depth(candidates.rows(kept), depths, k)]
+    return kept[by_depth(candidates.rows(kept), depths, k)]
 
 
-def _by_depth(descriptors: Floats, depths: Floats, k: int) -> Indices:
-    """k of C candidates (C, D) by falling uncertainty."""
+def by_depth(descriptors: Floats, depths: Floats, k: int) -> Indices:
+    """k of C candidates (C, D), which stand by falling uncertainty: places in them, in order.
+
+    Of those with a depth of (C,), no NaN, their share of k by of_each_depth(); the rest the least
+    alike.
+    """
     known = np.isfinite(depths)
     others = np.flatnonzero(~known)
     share = round(k * int(known.sum()) / max(1, len(depths)))

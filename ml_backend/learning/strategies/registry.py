@@ -34,6 +34,7 @@ class Candidates:
     labelled: Floats  # (L, D) descriptors of labelled slices
     foreground: Floats | None = None  # (N,) true foreground share: a simulation alone knows it
     depths: Floats | None = None  # (N,) place in its series, 0 to 1; NaN or None: not known
+    labelled_share: float = 0.0  # of these and the slices with a label, from 0 to 1
     seed: int = 0
     described: Indices | None = None  # (R,) whose descriptors are there
 
@@ -162,6 +163,8 @@ def check_candidates(candidates: Candidates, K: int, k: int) -> None:
         raise ValueError(
             f"shares must be (N, C) with N = {count}: their shape is {candidates.shares.shape}"
         )
+    if not 0 <= candidates.labelled_share <= 1:
+        raise ValueError(f"labelled_share must be 0 to 1: it is {candidates.labelled_share}")
     labelled, (known, size) = candidates.labelled, candidates.descriptors.shape
     if labelled.ndim != 2 or (len(labelled) and known and labelled.shape[1] != size):
         raise ValueError(

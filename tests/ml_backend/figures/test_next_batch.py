@@ -153,6 +153,7 @@ def test_a_disputed_slice_and_one_half_annotated_say_so():
         ("random", "Drawn at random."),
         ("bald", "Among the 20 % the networks disagree about most."),
         ("two-stage-depth", "Among the 20 % the networks disagree about most."),
+        ("two-stage-narrowing", "Among the 20 % the networks disagree about most."),
         ("two-stage-coverage", "It stands for many slices that the networks disagree about."),
         ("typical", "Chosen by the strategy 'typical'."),
     ],
