@@ -152,7 +152,7 @@ def load(
         ):
             raise ValueError("width")
         with told_when_too_small(where, settings):
-            return Committee.from_state(states, labels, settings)
+            return Committee.from_state(states, labels, settings, metadata.get("in_channels"))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise StoreError(
             f"version {version} has weights that do not fit its network: roll back to another"

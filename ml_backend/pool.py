@@ -103,6 +103,9 @@ def scored_tasks(
             yield image
 
     for index, scored in enumerate(committee.score(images(), entropies=entropies)):
+        if not (np.isfinite(scored.uncertainty) and np.isfinite(scored.descriptor).all()):
+            problems.append(Problem(readable[index], "the network gives no number for it"))
+            continue
         yield readable[index], scored
 
 

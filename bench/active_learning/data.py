@@ -134,6 +134,8 @@ def _checked(folder: Path, read: Sequence[Slice], classes: Sequence[str]) -> Lab
             f"{folder}: {len(data.pool)} slices to label and {len(data.test)} to test with: "
             "at least 4 and 1 are needed"
         )
+    if not any(slices[index].label_map.any() for index in data.test):
+        raise DataError(f"{folder}: no slice to test with shows a class, so nothing is measured")
     return data
 
 
@@ -227,7 +229,11 @@ def _volumes(folder: Path, limit: int, every: int) -> Iterator[Slice]:
             raise DataError(f"{path} has {voxels.ndim} axes: a volume of three is expected")
         if voxels.shape != classes.shape:
             raise DataError(f"{mask_path} is {classes.shape}, but its volume {voxels.shape}")
-        low, high = np.percentile(voxels, _WINDOW_PERCENT)
+        known = voxels[np.isfinite(voxels)]
+        if not known.size:
+            raise DataError(f"{path} holds no voxel that is a number: export it again")
+        low, high = np.percentile(known, _WINDOW_PERCENT)
+        voxels = np.nan_to_num(voxels, nan=low, posinf=high, neginf=low)
         grey = np.clip((voxels - low) / max(float(high - low), 1e-6), 0, 1) * 255
         spacing_mm = float(volume.header.get_zooms()[2])
         for z in range(every // 2, voxels.shape[2], every):

@@ -67,6 +67,8 @@ def _known_mean(values: npt.NDArray[np.float64]) -> float | None:
 
 def _agree(quality: dict[str, Any], counts: npt.NDArray[np.int64]) -> None:
     measured = foreground_mean(iou(counts))
+    if quality["mean_iou"] is None:
+        raise FiguresError("the test slices hold no foreground, and none was drafted: bring others")
     if abs(measured - quality["mean_iou"]) > _TOLERANCE:
         raise FiguresError(
             f"the round stored a mean IoU of {quality['mean_iou']:.4f}, but the committee loaded "

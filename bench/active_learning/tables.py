@@ -72,7 +72,7 @@ class Results:
         """Strategies that began with another batch than most of their seed did."""
         apart = set()
         for seed in self.seeds:
-            begun = {name: tuple(runs[seed][0]["picks"]) for name, runs in self.curves.items()}
+            begun = {n: tuple(r[seed][0]["picks"]) for n, r in self.curves.items() if r}
             (usual, _), *_ = Counter(begun.values()).most_common(1)
             apart |= {name for name, batch in begun.items() if batch != usual}
         return [name for name in self.ranked() if name in apart]
@@ -98,10 +98,14 @@ class Results:
                 ratios.append(curve[-1]["mean_iou"] / full)
         return ratios
 
-    def full_label_mean(self) -> float | None:
-        """Mean over seeds of the full-label mean IoU."""
-        rows = list(self.full.get(self.network, {}).values())
-        return sum(r["mean_iou"] for r in rows) / len(rows) if rows else None
+    def paired(self, strategy: str) -> list[int]:
+        """Complete seeds of a strategy that have a full-label run too."""
+        return [seed for seed in self.curves[strategy] if self.reference(seed)]
+
+    def full_label_mean(self, seeds: Sequence[int]) -> float | None:
+        """Mean over some seeds of the full-label mean IoU, None over none."""
+        values = [value for seed in seeds if (value := self.reference(seed)) is not None]
+        return mean_interval(values).mean if values else None
 
     def ranked(self) -> list[str]:
         """Strategies by falling mean AUBC; those without a complete seed are left out."""
@@ -157,10 +161,11 @@ def summary_table(results: Results) -> str:
         f"at {last} of labels / full",
         *(f"labels for {target:.0%}" for target in _TARGETS),
     ]
-    full = results.full_label_mean()
     lines = []
     for strategy in results.ranked():
-        curves = list(results.curves[strategy].values())
+        paired = results.paired(strategy)
+        full = results.full_label_mean(paired)
+        curves = [results.curves[strategy][s] for s in paired or results.curves[strategy]]
         area = show(mean_interval([results.area(strategy, s) for s in results.curves[strategy]]))
         ratios = results.ratio(strategy)
         mean_curve = [

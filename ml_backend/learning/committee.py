@@ -152,7 +152,9 @@ def train_members_further(
     settings = settings.for_labels(len(training.squares))
     device = torch_device(settings.device)
     copies = [
-        member_from_state(member_state(member), training.class_names, settings).to(device)
+        member_from_state(
+            member_state(member), training.class_names, settings, training.in_channels
+        ).to(device)
         for member in members
     ]
     more = pseudo_labels(copies, unlabelled, training.in_channels, settings)

@@ -53,7 +53,8 @@ class SeededDropout(nn.Module):
 def with_seeded_dropout(network: nn.Module) -> nn.Module:
     """The same network, each dropout layer of torch's replaced by a seeded one."""
     for module in list(network.modules()):
-        for name, child in list(module.named_children()):
+        # Not named_children(), which leaves out a layer that stands twice in a module.
+        for name, child in list(module._modules.items()):
             if isinstance(child, _LAYERS):
                 channels = not isinstance(child, nn.Dropout)
                 setattr(module, name, SeededDropout(child.p, channels))

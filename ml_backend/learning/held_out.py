@@ -70,14 +70,17 @@ def divide(
         raise ValueError(f"slab_mm must be above 0 mm: it is {slab_mm}")
     sides = dict(decided or {})
     new = sorted({unit.name for unit in units} - set(sides), key=lambda name: _hash(key, name))
-    if not sides and len(new) == 1:
-        sides[new[0]] = Side.DIVIDED
-        new = []
     # Patients whose slices were all deleted hold nothing out any more.
     present = {unit.name for unit in units}
+    if len(new) == 1 and present == set(new):
+        sides[new[0]] = Side.DIVIDED
+        new = []
     lacking = max(1, round(fraction * len({*present, *new}))) - sum(
         side is Side.HELD_OUT and name in present for name, side in sides.items()
     )
+    # One is left to train on.
+    taught = any(sides.get(name) in (Side.TRAINING, Side.DIVIDED) for name in present)
+    lacking = min(lacking, len(new) - (not taught))
     for rank, name in enumerate(new):
         sides[name] = Side.HELD_OUT if rank < lacking else Side.TRAINING
     whole = np.array([sides[unit.name] is Side.HELD_OUT for unit in units], dtype=bool)
@@ -97,7 +100,8 @@ def divide(
         if name not in sides
     }
     # Earlier releases did not keep the sides of such slices: they may have been trained on.
-    if len(slices) < len(single) or Side.DIVIDED not in (decided or {}).values():
+    before = {side for name, side in (decided or {}).items() if name in present}
+    if len(slices) < len(single) or Side.DIVIDED not in before:
         slices = _on_both({slab.name for slab in placed} | set(single), slices, sides, key)
     sides |= slices
     out = whole.copy()

@@ -30,29 +30,39 @@ def member_state(member: nn.Module) -> dict[str, Tensor]:
 
 
 def member_from_state(
-    state: Mapping[str, Tensor], class_names: Sequence[str], settings: TrainingSettings
+    state: Mapping[str, Tensor],
+    class_names: Sequence[str],
+    settings: TrainingSettings,
+    in_channels: int | None = None,
 ) -> nn.Module:
     """The member that member_state() was taken from, grey or RGB; on the CPU, in eval mode.
 
     The global random state is left alone. Raises ValueError if the tensors do not fit the
     settings' network.
     """
-    return members_from_states([state], class_names, settings)[0][0]
+    return members_from_states([state], class_names, settings, in_channels)[0][0]
 
 
 def members_from_states(
-    states: Sequence[Mapping[str, Tensor]], class_names: Sequence[str], settings: TrainingSettings
+    states: Sequence[Mapping[str, Tensor]],
+    class_names: Sequence[str],
+    settings: TrainingSettings,
+    in_channels: int | None = None,
 ) -> tuple[list[nn.Module], int]:
     """Members as member_from_state() gives each, and the image channels that they all take.
 
+    Without `in_channels`, which earlier releases did not note, those are taken that fit first; some
+    networks take grey and colour with the same weights, and would see grey.
     Raises ValueError if the tensors do not fit the settings' network, or one another.
     """
-    for in_channels in (1, 3):
+    if in_channels not in (None, 1, 3):
+        raise ValueError(f"images have 1 or 3 channels: not {in_channels}")
+    for channels in (1, 3) if in_channels is None else (in_channels,):
         try:
             return [
-                _restored(state, in_channels, len(class_names) + 1, settings) for state in states
-            ], in_channels
-        except RuntimeError:  # load_state_dict's, for names or shapes that differ
+                _restored(state, channels, len(class_names) + 1, settings) for state in states
+            ], channels
+        except (RuntimeError, ValueError):  # names or shapes that differ; a colour it does not take
             continue
     raise ValueError("the weights do not fit the network of these settings")
 

@@ -75,7 +75,29 @@ def _build_own(
             "or those and a descriptor (2, D): its outputs have the shapes "
             f"{[tuple(value.shape) for value in found]}"
         )
-    return network
+    return Padded(network, stride)
+
+
+class Padded(nn.Module):
+    """A network with a descriptor of its own, its input padded to a multiple of its stride."""
+
+    def __init__(self, network: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.network, self.stride = network, stride
+        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits, descriptor) of (N, C, H, W), H and W as they came."""
+        height, width = x.shape[-2:]
+        x = torch.nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
+        logits, descriptor = self.network(x)
+        return logits[..., :height, :width], descriptor
+
+
+def _renamed(_: nn.Module, state: dict[str, Tensor], prefix: str, *__: object) -> None:
+    """Weights of earlier releases, which did not wrap such networks, named as they are now."""
+    for name in [name for name in state if not name.startswith(f"{prefix}network.")]:
+        state[f"{prefix}network.{name.removeprefix(prefix)}"] = state.pop(name)
 
 
 @torch.no_grad()

@@ -154,12 +154,13 @@ class Committee:
         states: Sequence[Mapping[str, Tensor]],
         class_names: Sequence[str],
         settings: TrainingSettings,
+        in_channels: int | None = None,
     ) -> Committee:
         """The committee that state() was taken from, grey or RGB.
 
         Raises ValueError if the tensors do not fit the settings' network.
         """
-        members, in_channels = members_from_states(states, class_names, settings)
+        members, in_channels = members_from_states(states, class_names, settings, in_channels)
         return cls(members, class_names, settings, in_channels)
 
 

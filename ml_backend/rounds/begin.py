@@ -136,6 +136,7 @@ def _plan_training(
         "fingerprint": made_of,
         "plan": plan.as_json(),
         "training": chosen,
+        "in_channels": pieces.in_channels,
         "training_tasks": training.task_ids,
         "evaluation_tasks": evaluation.task_ids,
         "unlabelled": unlabelled,

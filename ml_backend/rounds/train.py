@@ -74,7 +74,12 @@ def further(context: Context, gathered: Gathered, index: int) -> None:
     settings = gathered.training_settings(context.settings.device)
     training = _training(context, gathered)
     members = [
-        member_from_state(load(artefact(work, member_name(number))), gathered.labels, settings)
+        member_from_state(
+            load(artefact(work, member_name(number))),
+            gathered.labels,
+            settings,
+            training.in_channels,
+        )
         for number in gathered.plan.members
     ]
     there = work.names()
@@ -111,6 +116,7 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
                 "gathered_at",
             )
         },
+        "in_channels": values.get("in_channels"),
         "quality": None,
         "published_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
@@ -120,12 +126,13 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
     name = final_name if plan.further else member_name
     states = [load(artefact(work, name(member))) for member in plan.members]
     settings = gathered.training_settings(context.settings.device)
-    committee = Committee.from_state(states, gathered.labels, settings)
+    committee = Committee.from_state(states, gathered.labels, settings, values.get("in_channels"))
     evaluation = to_labelled(artefact(work, EVALUATION))
     context.progress("evaluate", 0, len(evaluation.task_ids))
     counts = evaluate(committee, evaluation)
-    # By patient where there are several: slices of one are no independent values.
-    by = evaluation.groups if len(set(evaluation.groups)) > 1 else evaluation.task_ids
+    # By patient, be it one alone: slices of one are no independent values. Where the project has no
+    # other patient there is nothing else, and what is said of the bound says so.
+    by = evaluation.task_ids if values["held_out_unit"] == "slab" else evaluation.groups
     decision = decide(
         list(mean_iou_by([str(group) for group in by], counts).values()),
         len(values["training_tasks"]) + len(evaluation.task_ids),

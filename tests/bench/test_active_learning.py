@@ -336,6 +336,25 @@ def test_volumes_are_patients_that_stay_whole(tmp_path):
     assert len(load(tmp_path, volumes=3, every=2).slices) == 9
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_no_numbers_do_not_blacken_a_volume(tmp_path, hole):
+    import nibabel
+
+    for number in range(4):
+        image, label_map = blob(number)
+        voxels = np.stack([image] * 3, axis=-1).astype(np.float32)
+        voxels[:2] = hole  # outside of the head, as some programs write it
+        for kind, stack in (("images", voxels), ("labels", np.stack([label_map] * 3, axis=-1))):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(stack, np.eye(4)), tmp_path / kind / f"v{number}.nii")
+    for piece in load(tmp_path, every=1).slices:
+        assert np.ptp(np.asarray(Image.open(io.BytesIO(piece.content)))) > 100
+    nowhere = nibabel.Nifti1Image(np.full_like(voxels, hole), np.eye(4))
+    nibabel.save(nowhere, tmp_path / "images" / "v1.nii")
+    with pytest.raises(DataError, match=r"v1\.nii holds no voxel that is a number"):
+        load(tmp_path)
+
+
 def test_a_single_class_may_be_255(tmp_path):
     for number in range(6):
         image, label_map = blob(number)
@@ -371,6 +390,13 @@ def _half_divided(folder):
     (folder / "train").mkdir()
 
 
+def _nothing_to_test(folder):
+    for side in ("train", "test"):
+        for number in range(6):
+            image, label_map = blob(number)
+            save(folder / side, str(number), image, label_map * (side == "train"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -381,6 +407,7 @@ def _half_divided(folder):
         (_grey_levels, "must be class numbers"),
         (_no_masks, "lacks masks/ or labels/"),
         (_half_divided, "one of train/ and test/"),
+        (_nothing_to_test, "no slice to test with shows a class"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_named(tmp_path, spoil, said):

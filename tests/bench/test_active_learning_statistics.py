@@ -1,11 +1,13 @@
 """Known answers of the benchmark's statistics."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from bench.active_learning.page import section
 from bench.active_learning.statistics import (
     area_under_curve,
     compare,
@@ -14,7 +16,8 @@ from bench.active_learning.statistics import (
     labels_needed,
     mean_interval,
 )
-from bench.active_learning.tables import Results, difference_table
+from bench.active_learning.tables import Results, difference_table, summary_table
+from ml_backend.settings import Settings
 
 
 def test_the_interval_of_five_values_is_students():
@@ -104,3 +107,35 @@ def test_a_strategy_that_has_only_begun_takes_no_comparison_away():
     whole = difference_table(Results(rows, "fcn"), "random")
     assert whole.splitlines()[-1].startswith("| two-stage | +0.010 ± 0.000 |")
     assert difference_table(Results([*rows, row("typical", 0, 10)], "fcn"), "random") == whole
+
+
+def row(strategy, seed, number, mean_iou, labels=None):
+    """One row of a run; labels are 4, 8, … of 40, and all for full labels."""
+    labels = labels or 4 * (number + 1)
+    return {
+        "data": "d", "edition": "cpu", "fingerprint": "f", "strategy": strategy, "network": "fcn",
+        "seed": seed, "round": number, "labels": labels, "fraction": labels / 40, "pool": 40,
+        "test": 10, "mean_iou": mean_iou, "dice": 0.6, "train_s": 1.0, "score_s": 1.0,
+        "select_s": 0.1, "round_s": 2.0, "recipe": {}, "K": 8, "picks": ["a"], "next": ["b"],
+        "hardware": "h", "commit": "c", "classes": {"x": {"iou": 0.5, "dice": 0.6, "hd95_px": 1.0}},
+    }  # fmt: skip
+
+
+def test_the_page_of_a_stopped_run_leaves_out_what_is_not_complete():
+    rows = [row("full", 0, 0, 0.7, 40)]
+    rows += [row("random", 0, n, 0.5) for n in range(5)]
+    rows += [row("two-stage", 0, n, 0.5) for n in range(2)]
+    results = Results(rows, "fcn")
+    assert results.ranked() == ["random"] and results.begun_apart() == []
+    page = section(results, {}, "command", Settings(network="fcn"), Path("p.png"), "title")
+    assert "| random |" in page and "| two-stage |" not in page
+
+
+def test_labels_needed_are_of_the_seeds_that_the_full_labels_are_of():
+    def cells(full):
+        rows = [row("full", seed, 0, top, 40) for seed, top in full.items()]
+        rows += [row("random", s, n, 0.7 - 0.05 * (4 - n)) for s in (0, 1) for n in range(5)]
+        return summary_table(Results(rows, "fcn")).splitlines()[2]
+
+    # Stopped after the third seed's full labels, which come first.
+    assert cells({0: 0.7, 1: 0.7, 2: 0.76}) == cells({0: 0.7, 1: 0.7})

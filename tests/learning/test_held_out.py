@@ -43,6 +43,20 @@ def test_patients_that_come_later_move_nobody_and_keep_the_share(first):
         assert count == 1 or list(sides.values()).count("held out") == max(1, round(count / 5))
 
 
+def test_a_single_patient_who_comes_when_all_others_are_deleted_is_divided():
+    sides = split(patients(1, slices=30)).sides
+    newcomer = [Unit(f"new-{s}", "new", "series", float(s)) for s in range(30)]
+    found = split(newcomer, decided=sides)
+    assert found.held_out.any() and not found.held_out.all()
+    assert found.sides.items() >= sides.items()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_however_large_the_fraction_one_patient_is_left_to_train_on(count):
+    found = split(patients(count), fraction=0.9)
+    assert 0 < found.held_out.sum() < len(found.held_out)
+
+
 def test_another_key_divides_otherwise():
     units = patients(50)
     assert not np.array_equal(split(units, b"a").held_out, split(units, b"b").held_out)

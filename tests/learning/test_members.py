@@ -44,6 +44,13 @@ def kept(member, settings):
     return member_from_state(load(save(member_state(member))), ["disc"], settings)
 
 
+@pytest.mark.parametrize("in_channels", [0, 2, 10**9, "3"])
+def test_channels_that_no_image_has_are_refused(in_channels):
+    (state,) = train_committee(*discs(2), ["disc"], replace(SHORT, members=1, steps=1), 0).state()
+    with pytest.raises(ValueError, match="1 or 3 channels"):
+        member_from_state(state, ["disc"], SHORT, in_channels)
+
+
 @pytest.mark.parametrize("data", [discs(5), coloured(4)], ids=["grey", "rgb"])
 def test_a_member_is_the_same_alone_in_a_group_and_in_the_whole_committee(data):
     expected = train_committee(*data, ["disc"], SHORT, 5).state()

@@ -88,6 +88,19 @@ class Described(Own):
         return self.head(deep), deep.mean(dim=(2, 3))
 
 
+class Twice(Described):
+    """One dropout layer in two places, and a stride that is not ours."""
+
+    stride = 3
+
+    def __init__(self, in_channels, classes, width, scales):
+        super().__init__(in_channels, classes, width, scales)
+        drop = nn.Dropout2d(0.3)
+        layers = [nn.Conv2d(in_channels, width, 3, stride=3), drop, nn.ReLU(), drop]
+        self.deep = nn.Sequential(*layers)
+        self.head[0] = nn.Upsample(scale_factor=3)
+
+
 class Cropping(Own):
     def forward(self, x):
         return super().forward(x)[:, :, 1:]
@@ -96,7 +109,7 @@ class Cropping(Own):
 @pytest.fixture
 def own(monkeypatch):
     module = types.ModuleType("ward_networks")
-    for found in (Own, Described, Cropping):
+    for found in (Own, Described, Twice, Cropping):
         setattr(module, found.__name__, found)
     module.Text = str.format
     module.NoModule = lambda in_channels, classes, width, scales: None
@@ -109,6 +122,31 @@ def test_a_class_of_ones_own_is_taken_with_or_without_a_descriptor(own, name):
     logits, descriptor = network(torch.rand(2, 1, 24, 24))
     assert logits.shape == (2, 3, 24, 24)
     assert descriptor.shape == (2, 8)
+
+
+def test_a_network_with_a_descriptor_is_padded_to_its_stride(own):
+    network = build_network("ward_networks:Twice", 1, 3, 8, 3).eval()
+    image = torch.rand(2, 1, 32, 20)
+    logits, descriptor = network(image)
+    assert logits.shape == (2, 3, 32, 20) and descriptor.shape == (2, 8)
+    padded = torch.nn.functional.pad(image, (0, 1, 0, 1))
+    assert torch.equal(logits, network(padded)[0][..., :32, :20])
+
+
+def test_weights_of_a_network_that_was_not_padded_yet_fit(own):
+    earlier = Described(1, 3, 8, 3)
+    network = build_network("ward_networks:Described", 1, 3, 8, 3).eval()
+    network.load_state_dict(earlier.state_dict())
+    image = torch.rand(2, 1, 24, 24)
+    assert torch.equal(network(image)[0], earlier.eval()(image)[0])
+    network.load_state_dict(build_network("ward_networks:Described", 1, 3, 8, 3).state_dict())
+    with pytest.raises(RuntimeError, match="Missing key"):
+        network.load_state_dict({"deep.weight": earlier.deep.weight})
+
+
+def test_a_dropout_layer_that_stands_in_two_places_repeats_itself_in_both(own):
+    network = build_network("ward_networks:Twice", 1, 3, 8, 3)
+    assert not [m for m in network.modules() if type(m) is nn.Dropout2d]
 
 
 @pytest.mark.parametrize(

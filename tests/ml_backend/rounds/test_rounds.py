@@ -96,6 +96,20 @@ def test_a_project_of_which_nothing_can_be_held_out_learns_without_figures(setti
     assert (outcome["did"], outcome["labelled"], outcome["evaluated_on"]) == ("trained", 3, 0)
 
 
+def test_slices_of_a_single_held_out_patient_make_no_target_sure(settings, store):
+    data = slices(held_out=6)
+    data.slices[:] = [replace(p, patient="held out") if p.test else p for p in data.slices]
+    project = Project(data)
+    store.keep_sides(sides(project))
+    settings = replace(settings, target_mean_iou=0.01, evaluation_slices=6)
+    project.annotate([*data.test, 0, 1, 2])
+    metadata = store.metadata(run_round(settings, project, 1)["version"])
+    assert len(metadata["evaluation_tasks"]) == 6
+    stopping = metadata["stopping"]
+    assert not stopping["target_reached"]
+    assert "cannot be judged: 1 held-out values" in stopping["reason"]
+
+
 def test_held_out_slices_that_are_all_skipped_keep_no_round_waiting(settings, project, store):
     class Skipped(Project):
         def tasks(self, project_id):
