@@ -75,7 +75,7 @@ class SettingsFields:
     )
     k: int = _setting(8, "QUORUM_BATCH", "slices selected a round in the second stage")
     strategy: str = _setting(
-        "two-stage-depth", "QUORUM_STRATEGY", "name in the strategies' registry"
+        "two-stage-narrowing", "QUORUM_STRATEGY", "name in the strategies' registry"
     )
     cold_start: str = _setting(
         "thumbnails",

@@ -14,6 +14,7 @@ from bench.active_learning.rows import Rows, RowsError
 from bench.pages import replace_section
 from ml_backend.label_studio import LabelStudioError
 from ml_backend.masks import to_label_map
+from ml_backend.settings import Settings
 
 SIDE = 24
 
@@ -142,7 +143,7 @@ def test_a_variant_with_a_cold_start_begins_with_it_beside_those_that_begin_at_r
     folder, tmp_path
 ):
     page = tmp_path / "page.md"
-    variant = "two-stage-depth+cold_start=thumbnails"
+    variant = f"{Settings.strategy}+cold_start=thumbnails"
     more = ["--strategies", "random", "two-stage", variant, "--first", "random", "--page", page]
     assert main(arguments(folder, tmp_path / "out", *map(str, more))) == 0
     for seed in (0, 1):
@@ -205,7 +206,7 @@ def test_the_page_holds_tables_curves_and_the_command(run):
         "AUBC",
         "HD95",
         "### Less random, paired by seed\n\n| strategy | AUBC | p (Holm) | 6 (50%) | p (Holm) |",
-        "### Less two-stage-depth, paired by seed",
+        f"### Less {Settings.strategy}, paired by seed",
         "./quorum bench",
         "--steps 5",
     ):
