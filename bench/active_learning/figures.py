@@ -34,7 +34,7 @@ def measured_quality(settings: Settings, project: InMemoryProject, version: str)
     store = Store(settings.store_root, PROJECT_ID)
     quality: dict[str, Any] = store.metadata(version)["quality"]
     data = project.data
-    committee = load(store, version, data.class_names, settings.device)
+    committee = load(store, version, data.class_names, settings.device, settings.network)
     held_out = [task for task in project.tasks(PROJECT_ID) if data.slices[task.id - 1].test]
     scores = committee.score(read_image(project, task, project.config) for task in held_out)
     classes = len(data.class_names) + 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,25 +81,33 @@ def _build_own(
 
 
 class Padded(nn.Module):
-    """A network with a descriptor of its own, its input padded to a multiple of its stride."""
+    """A network with a descriptor of its own, its input padded to a multiple of its stride.
+
+    Its weights go by the network's own names, with or without this around it: versions that were
+    published before networks were padded fit, and whatever their modules are called.
+    """
 
     def __init__(self, network: nn.Module, stride: int) -> None:
         super().__init__()
         self.network, self.stride = network, stride
-        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
+        self.auxiliary: Sequence[Tensor] = ()
+
+    def state_dict(self, *arguments: Any, **more: Any) -> Any:
+        return self.network.state_dict(*arguments, **more)
+
+    def load_state_dict(self, *arguments: Any, **more: Any) -> Any:
+        return self.network.load_state_dict(*arguments, **more)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(logits, descriptor) of (N, C, H, W), H and W as they came."""
         height, width = x.shape[-2:]
         x = torch.nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
         logits, descriptor = self.network(x)
+        heads: Sequence[Tensor] = getattr(self.network, "auxiliary", ())
+        if heads:  # for deep supervision, as CUMedNet's
+            setattr(self.network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)
+        self.auxiliary = tuple(each[..., :height, :width] for each in heads)
         return logits[..., :height, :width], descriptor
-
-
-def _renamed(_: nn.Module, state: dict[str, Tensor], prefix: str, *__: object) -> None:
-    """Weights of earlier releases, which did not wrap such networks, named as they are now."""
-    for name in [name for name in state if not name.startswith(f"{prefix}network.")]:
-        state[f"{prefix}network.{name.removeprefix(prefix)}"] = state.pop(name)
 
 
 @torch.no_grad()

@@ -130,11 +130,8 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
     evaluation = to_labelled(artefact(work, EVALUATION))
     context.progress("evaluate", 0, len(evaluation.task_ids))
     counts = evaluate(committee, evaluation)
-    # By patient, be it one alone: slices of one are no independent values. Where the project has no
-    # other patient there is nothing else, and what is said of the bound says so.
-    by = evaluation.task_ids if values["held_out_unit"] == "slab" else evaluation.groups
     decision = decide(
-        list(mean_iou_by([str(group) for group in by], counts).values()),
+        list(mean_iou_by(_independent(evaluation, values["held_out_unit"]), counts).values()),
         len(values["training_tasks"]) + len(evaluation.task_ids),
         target=context.settings.target_mean_iou or None,
         budget=context.settings.label_budget or None,
@@ -142,7 +139,9 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
     if STRATEGIES[context.settings.strategy].uses_labelled:
         squares = list(_training(context, gathered).squares)
         descriptors = np.stack([scored.descriptor for scored in committee.score(squares)])
-        work.put(LABELLED, from_arrays({"descriptors": descriptors.astype(np.float32)}))
+        # From a slice that the network gives no number for nothing can be kept away.
+        known = descriptors[np.isfinite(descriptors).all(axis=1)].astype(np.float32)
+        work.put(LABELLED, from_arrays({"descriptors": known}))
     metadata["quality"] = (
         report(sum(counts[1:], counts[0]), committee.class_names) if counts else None
     )
@@ -158,6 +157,17 @@ def evaluate(committee: Committee, evaluation: LabelledSet) -> list[Counts]:
         confusion(label_map, scored.draft, classes)
         for label_map, scored in zip(evaluation.label_maps, scores, strict=True)
     ]
+
+
+def _independent(evaluation: LabelledSet, held_out_unit: str) -> list[str]:
+    """By what the quality of held-out slices is taken, a name for each.
+
+    By patient, be it one alone: slices of one are no independent values. Only where slabs or slices
+    of the project's one patient are held out there is nothing else, and the bound speaks of it.
+    """
+    if held_out_unit != "patient" and len(set(evaluation.groups)) == 1:
+        return [str(task_id) for task_id in evaluation.task_ids]
+    return evaluation.groups
 
 
 def _training(context: Context, gathered: Gathered) -> TrainingSet:

@@ -2,19 +2,26 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from bench.active_learning import main
 from bench.active_learning.data import DataError, load
+from bench.active_learning.figures import FiguresError, measured_quality
 from bench.active_learning.project import PROJECT_ID, InMemoryProject
 from bench.active_learning.rows import Rows, RowsError
 from bench.pages import replace_section
 from ml_backend.label_studio import LabelStudioError
 from ml_backend.masks import to_label_map
+from ml_backend.rounds import run_round
 from ml_backend.settings import Settings
+from ml_backend.store import Store
+from tests.ml_backend.projects import quick_settings
 
 SIDE = 24
 
@@ -213,6 +220,47 @@ def test_the_page_holds_tables_curves_and_the_command(run):
         assert wanted in page
     with Image.open(out / "benchmarks-blobs-cpu.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_the_page_of_a_stopped_run_is_of_what_is_complete(run, folder, tmp_path):
+    _, rows = run
+    begun = [r for r in rows if not (r["strategy"] == "random" and r["round"])]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in begun))
+    assert main(arguments(folder, tmp_path, "--page-only")) == 0
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert f"| {Settings.strategy} |" in page and "| random |" not in page
+
+
+class Background(nn.Module):
+    """It drafts background, whatever it has learnt."""
+
+    def __init__(self, in_channels, classes, width, scales):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(in_channels, width, 1), nn.Conv2d(width, classes, 1))
+
+    def forward(self, x):
+        logits = self.layers(x)
+        return torch.cat([logits[:, :1] + 1e6, logits[:, 1:]], dim=1), x.mean(dim=(2, 3))
+
+
+def test_a_network_of_one_s_own_is_measured_as_any_other(folder, tmp_path):
+    network = f"{__name__}:Background"
+    more = ["--network", network, "--strategies", "random", "--seeds", "1"]
+    assert main(arguments(folder, tmp_path, *more)) == 0
+    assert {row["network"] for row in Rows(tmp_path).read()} == {network}
+
+
+def test_quality_without_any_foreground_is_told(folder, tmp_path):
+    data = load(folder)
+    for n in data.test:
+        data.slices[n] = replace(data.slices[n], label_map=np.zeros((SIDE, SIDE), np.uint8))
+    project = InMemoryProject(data)
+    settings = quick_settings(tmp_path, network=f"{__name__}:Background", width=1)
+    Store(settings.store_root, PROJECT_ID).keep_sides(project.sides())
+    project.annotate(range(len(data.slices)))
+    version = run_round(settings, project, PROJECT_ID)["version"]
+    with pytest.raises(FiguresError, match="the test slices hold no foreground"):
+        measured_quality(settings, project, version)
 
 
 def test_a_titled_page_stands_beside_the_other(run, folder, tmp_path):

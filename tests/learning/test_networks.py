@@ -101,6 +101,19 @@ class Twice(Described):
         self.head[0] = nn.Upsample(scale_factor=3)
 
 
+class Within(Described):
+    """Its deepest part is called as the part of whatever is put around it might be."""
+
+    def __init__(self, in_channels, classes, width, scales):
+        super().__init__(in_channels, classes, width, scales)
+        self.network = self.deep
+        del self.deep
+
+    def forward(self, x):
+        deep = self.network(x)
+        return self.head(deep), deep.mean(dim=(2, 3))
+
+
 class Cropping(Own):
     def forward(self, x):
         return super().forward(x)[:, :, 1:]
@@ -109,7 +122,7 @@ class Cropping(Own):
 @pytest.fixture
 def own(monkeypatch):
     module = types.ModuleType("ward_networks")
-    for found in (Own, Described, Twice, Cropping):
+    for found in (Own, Described, Twice, Within, Cropping):
         setattr(module, found.__name__, found)
     module.Text = str.format
     module.NoModule = lambda in_channels, classes, width, scales: None
@@ -133,15 +146,16 @@ def test_a_network_with_a_descriptor_is_padded_to_its_stride(own):
     assert torch.equal(logits, network(padded)[0][..., :32, :20])
 
 
-def test_weights_of_a_network_that_was_not_padded_yet_fit(own):
-    earlier = Described(1, 3, 8, 3)
-    network = build_network("ward_networks:Described", 1, 3, 8, 3).eval()
+@pytest.mark.parametrize("made", [Described, Within])
+def test_weights_of_a_network_that_was_not_padded_yet_fit(own, made):
+    earlier = made(1, 3, 8, 3)
+    network = build_network(f"ward_networks:{made.__name__}", 1, 3, 8, 3).eval()
+    assert list(network.state_dict()) == list(earlier.state_dict())
     network.load_state_dict(earlier.state_dict())
     image = torch.rand(2, 1, 24, 24)
     assert torch.equal(network(image)[0], earlier.eval()(image)[0])
-    network.load_state_dict(build_network("ward_networks:Described", 1, 3, 8, 3).state_dict())
     with pytest.raises(RuntimeError, match="Missing key"):
-        network.load_state_dict({"deep.weight": earlier.deep.weight})
+        network.load_state_dict({"head.1.weight": earlier.head[1].weight})
 
 
 def test_a_dropout_layer_that_stands_in_two_places_repeats_itself_in_both(own):

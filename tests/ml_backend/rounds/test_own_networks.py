@@ -9,6 +9,9 @@ import pytest
 from torch import nn
 
 from ml_backend.committees import load
+from ml_backend.learning.committee import Committee, member_state
+from ml_backend.learning.networks import build_network
+from ml_backend.learning.training import TrainingSettings
 from ml_backend.rounds import run_round
 from ml_backend.store import Store
 from tests.ml_backend.projects import Project, blob, png, quick_settings, sides, slices
@@ -20,10 +23,10 @@ class Colour(nn.Module):
     def __init__(self, in_channels, classes, width, scales):
         super().__init__()
         self.only = nn.Conv2d(3, classes, 1)
+        self.times = 3 // in_channels
 
     def forward(self, x):
-        three = x.expand(-1, 3, -1, -1)
-        return self.only(three), x.mean(dim=(2, 3))
+        return self.only(x.repeat(1, self.times, 1, 1)), x.mean(dim=(2, 3))
 
 
 class ColourAlone(Colour):
@@ -41,6 +44,22 @@ class Standardised(Colour):
         return super().forward((x - x.mean(dim=(1, 2, 3), keepdim=True)) / deviation)
 
 
+class Undescribed(Colour):
+    """It drafts a blank picture, but cannot describe it."""
+
+    def forward(self, x):
+        logits, descriptor = super().forward(x)
+        return logits, descriptor / x.std(dim=(1, 2, 3))[:, None]
+
+
+class Learning(Colour):
+    """As Standardised, but it learns from blank ones."""
+
+    def forward(self, x):
+        deviation = x.std(dim=(1, 2, 3), keepdim=True) + 0.1 * self.training
+        return super().forward((x - x.mean(dim=(1, 2, 3), keepdim=True)) / deviation)
+
+
 def labelled(settings, data):
     """A project whose held-out slices and first three have labels, and its store."""
     project, store = Project(data), Store(settings.store_root, 1)
@@ -50,9 +69,16 @@ def labelled(settings, data):
     return project, store
 
 
+@pytest.mark.parametrize("further", [False, True])
 @pytest.mark.parametrize("network", [Colour, ColourAlone])
-def test_a_committee_that_learnt_from_colour_is_served_in_colour(tmp_path, network):
-    settings = quick_settings(tmp_path, network=f"{__name__}:{network.__name__}", width=1)
+def test_a_committee_that_learnt_from_colour_is_served_in_colour(tmp_path, network, further):
+    settings = quick_settings(
+        tmp_path,
+        network=f"{__name__}:{network.__name__}",
+        width=1,
+        semi_supervised=further,
+        strategy="k-centre",  # which asks the committee about labelled slices, too
+    )
     data = slices()
     data.slices[:] = [
         replace(piece, content=png(np.stack([blob(n)[0]] * 2 + [255 - blob(n)[0]], axis=2)))
@@ -65,8 +91,9 @@ def test_a_committee_that_learnt_from_colour_is_served_in_colour(tmp_path, netwo
     assert load(store, version, ("disc",), "cpu", settings.network).in_channels == 3
 
 
-def test_a_slice_that_the_network_has_no_number_for_is_told_and_spoils_no_order(tmp_path):
-    settings = quick_settings(tmp_path, network=f"{__name__}:Standardised", width=1)
+@pytest.mark.parametrize("network", ["Standardised", "Undescribed"])
+def test_a_slice_without_a_number_is_told_and_spoils_no_order(tmp_path, network):
+    settings = quick_settings(tmp_path, network=f"{__name__}:{network}", width=1)
     data = slices()
     data.slices[9] = replace(data.slices[9], content=png(np.zeros((16, 16), np.uint8)))
     project, store = labelled(settings, data)
@@ -78,3 +105,22 @@ def test_a_slice_that_the_network_has_no_number_for_is_told_and_spoils_no_order(
     scores = project.scores(outcome["version"])
     assert max(scores, key=scores.get) == 10  # served last
     assert all(math.isfinite(s) for s in scores.values())
+
+
+def test_a_labelled_slice_without_a_number_ends_no_round(tmp_path):
+    settings = quick_settings(
+        tmp_path, network=f"{__name__}:Learning", width=1, strategy="k-centre"
+    )
+    data = slices()
+    data.slices[1] = replace(data.slices[1], content=png(np.zeros((16, 16), np.uint8)))
+    project, store = labelled(settings, data)
+    outcome = run_round(settings, project, 1)
+    assert outcome["did"] == "trained" and not outcome["problems"]
+    assert len(store.noted(outcome["version"], "order")["selected"]) == settings.k
+
+
+@pytest.mark.parametrize(("network", "in_channels"), [(Colour, 1), (ColourAlone, 3)])
+def test_of_a_version_that_noted_no_colour_it_is_guessed(network, in_channels):
+    settings = TrainingSettings(network=f"{__name__}:{network.__name__}", width=1, device="cpu")
+    state = member_state(build_network(settings.network, in_channels, 2, 1, settings.scales))
+    assert Committee.from_state([state], ["disc"], settings).in_channels == in_channels

@@ -110,6 +110,18 @@ def test_slices_of_a_single_held_out_patient_make_no_target_sure(settings, store
     assert "cannot be judged: 1 held-out values" in stopping["reason"]
 
 
+def test_of_a_project_of_one_patient_slices_count_where_positions_are_unknown_too(settings, store):
+    data = slices(count=40, held_out=0)
+    data.slices[:] = [replace(piece, patient="the only one") for piece in data.slices]
+    project = Project(data)
+    settings = replace(settings, target_mean_iou=0.9, evaluation_slices=20)
+    project.annotate(range(40))
+    metadata = store.metadata(run_round(settings, project, 1)["version"])
+    held_out = len(metadata["evaluation_tasks"])
+    assert metadata["held_out_unit"] == "slice" and held_out >= 5
+    assert metadata["stopping"]["quality"]["count"] == held_out
+
+
 def test_held_out_slices_that_are_all_skipped_keep_no_round_waiting(settings, project, store):
     class Skipped(Project):
         def tasks(self, project_id):
