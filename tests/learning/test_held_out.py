@@ -51,6 +51,13 @@ def test_a_single_patient_who_comes_when_all_others_are_deleted_is_divided():
     assert found.sides.items() >= sides.items()
 
 
+@pytest.mark.parametrize("key", [b"1", b"2", b"3", b"4"])
+def test_nor_are_the_newcomer_s_slices_all_on_one_side_where_positions_are_unknown(key):
+    sides = split([Unit(f"old-{s}", "old") for s in range(9)], key).sides
+    found = split([Unit("new-0", "new"), Unit("new-1", "new")], key, decided=sides)
+    assert found.held_out.sum() == 1
+
+
 @pytest.mark.parametrize("count", [2, 3, 10])
 def test_however_large_the_fraction_one_patient_is_left_to_train_on(count):
     found = split(patients(count), fraction=0.9)
