@@ -118,8 +118,8 @@ def _about_target(quality: Interval, target: float | None) -> str:
         return "no target is set"
     if np.isnan(quality.lower):
         return (
-            f"the target of {target:.3f} cannot be judged: {quality.count} held-out values, "
-            f"and at least {LEAST_VALUES} are needed"
+            f"the target of {target:.3f} cannot be judged: {quality.count} held-out "
+            f"{'value' if quality.count == 1 else 'values'}, and at least {LEAST_VALUES} are needed"
         )
     figures = (
         f"mean {quality.mean:.3f}, {100 * CONFIDENCE:.0f} % interval {quality.lower:.3f} to "

@@ -107,7 +107,7 @@ def test_slices_of_a_single_held_out_patient_make_no_target_sure(settings, store
     assert len(metadata["evaluation_tasks"]) == 6
     stopping = metadata["stopping"]
     assert not stopping["target_reached"]
-    assert "cannot be judged: 1 held-out values" in stopping["reason"]
+    assert "cannot be judged: 1 held-out value," in stopping["reason"]
 
 
 def test_of_a_project_of_one_patient_slices_count_where_positions_are_unknown_too(settings, store):
