@@ -44,7 +44,7 @@ def look(dataset: Dataset, recipe: Recipe, wanted: Collection[int], *, throughou
     found: tuple[Box, ...] = ()
     black: dict[Box, None] = {}
     frames_shown: list[int] = []
-    unseen = telling = 0
+    telling = 0  # frames that are not in `shown`, and should be
     for frame, pixels in enumerate(frames(dataset, recipe.limits)):
         if frame not in shown and not (throughout and frame in leaving):
             continue
@@ -55,16 +55,13 @@ def look(dataset: Dataset, recipe: Recipe, wanted: Collection[int], *, throughou
         tells = bool(set(read.found) - set(found)) or read.doubt == "text-remains"
         found = read.found
         black.update(dict.fromkeys(read.boxes))
-        if frame not in shown and tells:
-            telling += 1
+        telling += tells and frame not in shown
         if frame in shown or (tells and telling <= _TELLING):
             before += pictures
             frames_shown.append(frame)
-        else:
-            unseen += tells
     return Shown(
         [(picture, blacken(picture, tuple(black))) for picture in before],
-        Seen(found, None if throughout else frozenset(frames_shown), unseen),
+        Seen(found, None if throughout else frozenset(frames_shown), max(0, telling - _TELLING)),
     )
 
 

@@ -91,21 +91,12 @@ class Results:
 
     def ratio(self, strategy: str) -> list[float]:
         """Last budget's mean IoU over the same seed's full-label one, by seed."""
-        ratios = []
-        for seed, curve in self.curves[strategy].items():
-            full = self.reference(seed)
-            if full:
-                ratios.append(curve[-1]["mean_iou"] / full)
-        return ratios
+        runs = self.curves[strategy]
+        return [runs[s][-1]["mean_iou"] / full for s, full in self.references(strategy).items()]
 
-    def paired(self, strategy: str) -> list[int]:
-        """Complete seeds of a strategy that have a full-label run too."""
-        return [seed for seed in self.curves[strategy] if self.reference(seed)]
-
-    def full_label_mean(self, seeds: Sequence[int]) -> float | None:
-        """Mean over some seeds of the full-label mean IoU, None over none."""
-        values = [value for seed in seeds if (value := self.reference(seed)) is not None]
-        return mean_interval(values).mean if values else None
+    def references(self, strategy: str) -> dict[int, float]:
+        """The full-label mean IoU of a strategy's complete seeds, where there is one above 0."""
+        return {seed: full for seed in self.curves[strategy] if (full := self.reference(seed))}
 
     def ranked(self) -> list[str]:
         """Strategies by falling mean AUBC; those without a complete seed are left out."""
@@ -163,9 +154,9 @@ def summary_table(results: Results) -> str:
     ]
     lines = []
     for strategy in results.ranked():
-        paired = results.paired(strategy)
-        full = results.full_label_mean(paired)
-        curves = [results.curves[strategy][s] for s in paired or results.curves[strategy]]
+        references = results.references(strategy)
+        full = mean_interval(list(references.values())).mean if references else None
+        curves = [results.curves[strategy][s] for s in references or results.curves[strategy]]
         area = show(mean_interval([results.area(strategy, s) for s in results.curves[strategy]]))
         ratios = results.ratio(strategy)
         mean_curve = [

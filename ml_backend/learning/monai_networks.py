@@ -41,9 +41,14 @@ class Adapted(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Shapes as FCN.forward's, for any H and W."""
         height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride))
-        logits = _single(self.network(x))[..., :height, :width]
+        logits = _single(self.network(padded(x, self.stride)))[..., :height, :width]
         return logits, self._features.pop(threading.get_ident()).mean(dim=(2, 3))
+
+
+def padded(x: Tensor, stride: int) -> Tensor:
+    """(N, C, H, W) with zeros at the lower right up to a multiple of the stride."""
+    height, width = x.shape[-2:]
+    return F.pad(x, (0, -width % stride, 0, -height % stride))
 
 
 def build_monai(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .baselines import NETWORKS
 from .dropout import dropout_layers, with_seeded_dropout
-from .monai_networks import Adapted, build_monai
+from .monai_networks import Adapted, build_monai, padded
 
 
 def build_network(
@@ -101,8 +101,7 @@ class Padded(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(logits, descriptor) of (N, C, H, W), H and W as they came."""
         height, width = x.shape[-2:]
-        x = torch.nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
-        logits, descriptor = self.network(x)
+        logits, descriptor = self.network(padded(x, self.stride))
         heads: Sequence[Tensor] = getattr(self.network, "auxiliary", ())
         if heads:  # for deep supervision, as CUMedNet's
             setattr(self.network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)

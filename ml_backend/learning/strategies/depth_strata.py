@@ -29,7 +29,7 @@ def two_stage_depth(
     if depths.shape != uncertainty.shape:
         raise ValueError(f"depths must be (N,): their shape is {depths.shape}")
     kept = most_uncertain(uncertainty, K)
-    return kept[by_depth(descriptors[kept], depths[kept], min(k, len(kept)))]
+    return kept[_by_depth(descriptors[kept], depths[kept], min(k, len(kept)))]
 
 
 def _first_stage(candidates: Candidates, K: int, k: int) -> Indices:
@@ -45,12 +45,18 @@ def _first_stage(candidates: Candidates, K: int, k: int) -> Indices:
 )
 def two_stage_depth_strategy(candidates: Candidates, K: int, k: int) -> Indices:
     """two_stage_depth(); two_stage() where no depth is known."""
-    kept = _first_stage(candidates, K, k)
+    return of_kept_by_depth(candidates, _first_stage(candidates, K, k), k)
+
+
+def of_kept_by_depth(candidates: Candidates, kept: Indices, k: int) -> Indices:
+    """The second stage of two_stage_depth(): k of the kept candidates, which stand by falling
+    uncertainty; two_stage()'s where no depth is known.
+    """
     depths = np.full(len(kept), np.nan) if candidates.depths is None else candidates.depths[kept]
-    return kept[by_depth(candidates.rows(kept), depths, k)]
+    return kept[_by_depth(candidates.rows(kept), depths, k)]
 
 
-def by_depth(descriptors: Floats, depths: Floats, k: int) -> Indices:
+def _by_depth(descriptors: Floats, depths: Floats, k: int) -> Indices:
     """k of C candidates (C, D), which stand by falling uncertainty: places in them, in order.
 
     Of those with a depth of (C,), no NaN, their share of k by of_each_depth(); the rest the least

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from .depth_strata import by_depth
+from .depth_strata import of_kept_by_depth
 from .ranking import most_uncertain
 from .registry import Candidates, Indices, strategy
 
@@ -34,6 +32,4 @@ def _first_stage(candidates: Candidates, K: int, k: int) -> Indices:
 )
 def two_stage_narrowing_strategy(candidates: Candidates, K: int, k: int) -> Indices:
     """two_stage_depth() of narrowed() candidates."""
-    kept = _first_stage(candidates, K, k)
-    depths = np.full(len(kept), np.nan) if candidates.depths is None else candidates.depths[kept]
-    return kept[by_depth(candidates.rows(kept), depths, k)]
+    return of_kept_by_depth(candidates, _first_stage(candidates, K, k), k)
