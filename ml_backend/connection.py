@@ -10,12 +10,17 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .errors import QuorumError
 from .settings import Settings
 from .store import is_version, project_ids
 from .store.places import objects_at
 
 DEFAULT_SAMPLING = "Sequential sampling"
 USUAL_URL = "http://127.0.0.1:9090"  # of the backend, unless ./quorum up is told another port
+
+
+class DisconnectedError(QuorumError, RuntimeError):
+    """A project's order and drafts are not Quorum's any more; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,15 @@ def is_disconnected(settings: Settings, project_id: int) -> bool:
     """Whether a project was connected, and then disconnected. Raises StoreError."""
     known = connection_of(settings, project_id)
     return known is not None and not known.connected
+
+
+def refuse_disconnected(settings: Settings, project_id: int) -> None:
+    """Leave a project alone that is not ours any more. Raises DisconnectedError, StoreError."""
+    if is_disconnected(settings, project_id):
+        raise DisconnectedError(
+            f"project {project_id} is disconnected: run ./quorum connect {project_id}, then ask "
+            "again"
+        )
 
 
 def connections(settings: Settings) -> dict[int, Connection]:

@@ -39,6 +39,10 @@ class Problem:
     reason: str
 
 
+class Unread(Problem):
+    """A task whose picture is not there: it may be the next time."""
+
+
 def read_image(label_studio: LabelStudio, task: Task, config: BrushConfig) -> Grey:
     """A task's image, (H, W) or (H, W, 3) uint8. Raises LabelStudioError or ImageError."""
     url = task.data.get(config.image_key)
@@ -78,7 +82,7 @@ def read_images(
             # from its disk makes Label Studio answer 500.)
             if isinstance(error, LabelStudioDown) or error.status in _TROUBLE:
                 raise
-            problems.append(Problem(task.id, str(error)))
+            problems.append(Unread(task.id, str(error)))
 
 
 def _some_ahead(

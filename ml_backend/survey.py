@@ -17,6 +17,8 @@ from .masks import BrushConfig
 from .settings import Settings
 from .store import Store
 
+_MEETINGS = 5  # with others that write the division at the same moment, more than ever happen
+
 # A labelled task as a version saw it: how many annotations it had, and Task.changed.
 Seen = Mapping[int, tuple[int, str]]
 
@@ -140,6 +142,23 @@ def survey(label_studio: LabelStudio, project_id: int, settings: Settings) -> Su
         str(project.get("title") or ""),
         frozenset(automatic),
     )
+
+
+def remembered(found: Survey, label_studio: LabelStudio, settings: Settings) -> Survey:
+    """A survey whose division is kept, so that nobody changes sides later.
+
+    A look, a round and an export read the project by themselves while patients are imported. Who
+    was met by another one first stays where that put him: the project is then read again.
+    Raises as survey() does.
+    """
+    store = Store(settings.store_root, found.project_id)
+    for _ in range(_MEETINGS):
+        store.keep_sides(found.division.sides)
+        kept = store.sides()
+        if all(kept.get(name) is side for name, side in found.division.sides.items()):
+            break
+        found = survey(label_studio, found.project_id, settings)
+    return found
 
 
 def _unit_name(units: Sequence[Unit], by_patient: bool) -> str:

@@ -14,7 +14,7 @@ from ..masks import MaskError, to_label_map
 from ..masks.targets import Target, target_of
 from ..settings import Settings
 from ..store import Store, is_version
-from ..survey import Survey, survey, unit_of
+from ..survey import Survey, remembered, survey, unit_of
 from .config_keys import keys_of
 from .drafts import Made, drafts_of
 from .formats import About, ExportError, Maker, Slice, Split, number_of, series_of
@@ -69,17 +69,10 @@ class Dataset:
                 "with the backend's own QUORUM_DATA_DIR or QUORUM_STORE_URL, and its settings"
             )
         found = survey(label_studio, project_id, settings)
-        # What was skipped is no slice to draw on: the committee's mask of it is worth nothing.
-        rest = choice.include == "all"
-        tasks = [
-            task
-            for task in found.tasks
-            if (task.annotations > 0 and (rest or task.id not in found.automatic))
-            or (rest and task.skipped == 0)
-        ]
-        if tasks:
+        if _chosen(found, choice):
             # Who was handed over as evaluation must never be trained on by a later round.
-            store.keep_sides(found.division.sides)
+            found = remembered(found, label_studio, settings)
+        tasks = _chosen(found, choice)
         current = store.current()
         weighed = store.noted(current, "readers").get("weights", {}) if current else {}
         about = About(
@@ -223,6 +216,18 @@ class Dataset:
             touched = self._made.touched(annotation)
             users.add((touched and annotation.edited_by) or annotation.annotator)
         return tuple(sorted(self._numbers.of(user) for user in users if user))
+
+
+def _chosen(found: Survey, choice: Choice) -> list[Task]:
+    """The tasks that go into the data set."""
+    # What was skipped is no slice to draw on: the committee's mask of it is worth nothing.
+    rest = choice.include == "all"
+    return [
+        task
+        for task in found.tasks
+        if (task.annotations > 0 and (rest or task.id not in found.automatic))
+        or (rest and task.skipped == 0)
+    ]
 
 
 def _place(task: Task) -> tuple[str, str, str, float, float, int]:

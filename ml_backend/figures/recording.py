@@ -90,6 +90,12 @@ def refresh_records(
     return max(0, len(due) - done)
 
 
+def is_to_be_tried(store: Store) -> bool:
+    """Whether a task that could not be read is not yet given up. Raises StoreError."""
+    kept = store.figures(UNREADABLE).get("tasks") or {}
+    return any(int(tries) < _TRIES for tries in kept.values())
+
+
 def _read(
     reader: RecordReader, before: Mapping[int, Sequence[Record]], until: float
 ) -> Iterator[tuple[int, Sequence[Record] | None]]:

@@ -17,6 +17,7 @@ from typing import Any
 from ..gathering import read_image
 from ..label_studio import LabelStudio, LabelStudioError
 from ..moments import moment
+from ..rounds.context import complaints
 from ..settings import Settings
 from ..store import Store
 from ..survey import Survey
@@ -26,7 +27,7 @@ from .next_pictures import refresh_next
 from .pace import pace
 from .people import people
 from .quality import refresh_quality
-from .recording import UNREADABLE, refresh_records
+from .recording import UNREADABLE, is_to_be_tried, refresh_records
 from .standing import standing
 from .trial import trial
 
@@ -52,13 +53,12 @@ def refresh(
     """
     current = store.current()
     readers = store.noted(current, "readers") if current else {}
-    problems = store.noted(current, "round").get("problems", []) if current else []
-    store.keep_figures(STANDING, standing(found, problems=problems))
+    store.keep_figures(STANDING, standing(found, problems=complaints(store)))
     refresh_quality(store)
     remaining = 0
     state = _state_of(found, settings, current)
     kept = store.figures("people")
-    if kept.get("state") != state:
+    if kept.get("state") != state or is_to_be_tried(store):
         until = time.monotonic() + min(max(budget_s, _LEAST_S), _MOST_S)
         remaining = _attempt(
             found,

@@ -7,6 +7,7 @@ the store, and under way while a living worker says so. Whatever else there is g
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from ..rounds.graph import GATHER, Step
@@ -45,7 +46,7 @@ def _advance_once(jobs: Jobs, state: ProjectState, ended: str | None) -> bool:
         return True
     if "nothing" in running:
         state.succeeded()
-        result = {"did": "nothing", "problems": []}
+        result = {"did": "nothing", "problems": _complaints(jobs, state.project_id)}
         state.end(number, {"job_status": "finished", "error": None, "result": result})
         return True
     try:
@@ -88,6 +89,15 @@ def _ready(jobs: Jobs, project_id: int, version: str | None) -> list[Step] | Non
         return next_steps(Store(jobs.settings.store_root, project_id), version)
     except (RoundError, ArtefactError):
         return None
+
+
+def _complaints(jobs: Jobs, project_id: int) -> list[dict[str, Any]]:
+    """What could not be used of the labels, none if the store does not answer now."""
+    from ..rounds.context import complaints
+
+    with suppress(StoreError):
+        return complaints(Store(jobs.settings.store_root, project_id))
+    return []
 
 
 def _queue(

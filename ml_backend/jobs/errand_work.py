@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from ..connection import refuse_disconnected
 from ..errors import QuorumError
 from ..label_studio import LabelStudio
 from ..settings import Settings
@@ -49,14 +50,17 @@ def go_back(
 
     Until the switch a look would compare the labels with the version that is left: the round that
     it found due would then switch to its own.
-    Raises as roll_back() does; JobsError, RedisError; LockedError if a look lasts for long.
+    Raises as roll_back() does; DisconnectedError, JobsError, RedisError; LockedError if a look is
+    long.
     """
-    from ..rounds.rollback import refuse_unusable, roll_back
+    from ..rounds.rollback import refuse_other_labels, refuse_unusable, roll_back
 
-    refuse_unusable(context.store, version)  # before a round is ended for it
+    refuse_disconnected(context.settings, context.project_id)
+    refuse_unusable(context.store, version)
     with jobs.state(context.project_id).locked("look", _LOOK_WAIT_S):
         if cancelled():
             return False
+        refuse_other_labels(context, version)  # before a round is ended for it
         # One that has begun since it was asked for.
         jobs.cancel(context.project_id, hold_s=0)
         roll_back(context, version)
@@ -68,6 +72,7 @@ def rest_job(project_id: int, made_as: str) -> None:
     from ..rest import annotate_rest
 
     with _errand(project_id, REST) as errand:
+        refuse_disconnected(errand.jobs.settings, project_id)
         stops = (errand.cancelled, errand.round_wants)
         done = annotate_rest(errand.context, made_as, errand.on_progress, *stops)
         errand.more = done["state"] == "running"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from ..caches.pictures import PictureCache
-from ..connection import is_disconnected
+from ..connection import is_disconnected, refuse_disconnected
 from ..errors import QuorumError
 from ..label_studio import LabelStudio
 from ..settings import Settings
@@ -119,6 +119,7 @@ def gather_job(project_id: int, number: int, force: bool) -> None:
     jobs = Jobs.connect(Settings.from_environment())
     with _step(jobs, project_id, number, "gather") as context:
         state = jobs.state(project_id)
+        refuse_disconnected(jobs.settings, project_id)
         # A person may begin anew in an empty store; one that was full at the round's start is away.
         version = begin(context, force, anew=force and "gathered" not in state.running())
         if version is None:

@@ -19,7 +19,7 @@ from . import order as order_
 from . import train as train_
 from .artefacts import ArtefactError, from_value
 from .begin import begin
-from .context import GATHERED, Context, Gathered, RoundError, gathered_of, silent
+from .context import GATHERED, Context, Gathered, RoundError, complaints, gathered_of, silent
 from .graph import Plan, Step, ready
 from .look import Looked, look
 
@@ -106,7 +106,8 @@ def run_round(
             return {"did": looked.why, "added": looked.added, "problems": []}
     version = begin(context, force)
     if version is None:
-        return {"did": "nothing", "version": context.store.current(), "problems": []}
+        kept = context.store.current()
+        return {"did": "nothing", "version": kept, "problems": complaints(context.store)}
     while steps := next_steps(context.store, version):
         try:
             for step in steps:

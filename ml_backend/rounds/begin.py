@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import partial
@@ -11,17 +11,26 @@ from typing import Any
 from ..auto_annotations import figures_of, is_unseen
 from ..caches.labels import LabelCache
 from ..committees import recipe, training_settings
-from ..gathering import LabelledSet, Problem, fingerprint, gather
+from ..gathering import LabelledSet, Problem, Unread, gather
 from ..label_studio import Task
 from ..learning.sample import evenly
 from ..learning.training_set import TrainingSet
-from ..readers import adjudicate, suspects, table, weights
 from ..store import Store, number_of
-from ..survey import Survey, survey
+from ..survey import Survey, remembered, survey
 from .artefacts import from_arrays, from_labelled, from_value
-from .context import DECIDING, GATHERED, Context, RoundError, refuse_lost_store
+from .context import (
+    DECIDING,
+    GATHERED,
+    Context,
+    RoundError,
+    metadata_of,
+    refuse_lost_store,
+    seen_by,
+)
+from .crowd import crowd
 from .first_batch import MOST_LOOKED_AT, choose_first_batch
 from .graph import Plan, grouped, marked, sharded
+from .naming import version_of
 
 TRAINING, EVALUATION, POOL, SELECTED = "training", "evaluation", "pool", "selected"
 
@@ -39,7 +48,7 @@ def begin(context: Context, force: bool = False, anew: bool | None = None) -> st
     if not (force if anew is None else anew):
         refuse_lost_store(context)
     found = survey(context.label_studio, context.project_id, context.settings)
-    context.store.keep_sides(found.division.sides)
+    found = remembered(found, context.label_studio, context.settings)
     if not found.tasks:
         return None
     problems: list[Problem] = []
@@ -63,6 +72,8 @@ def begin(context: Context, force: bool = False, anew: bool | None = None) -> st
     }
     if training.task_ids:
         return _plan_training(context, found, training, evaluation, about, problems)
+    if _is_served(context, found):
+        _refuse_unread(problems, {task.id for task in found.labelled(held_out=False)})
     if force and context.store.current() is not None:
         raise RoundError(
             "no usable label outside the held-out set: label more slices, then start training"
@@ -104,11 +115,14 @@ def _plan_training(
 ) -> str | None:
     settings, store = context.settings, context.store
     chosen = recipe(settings, found.config.labels)
-    version, made_of = _version_of(store, [training.fingerprint, evaluation.fingerprint, chosen])
+    version, made_of = version_of(store, [training.fingerprint, evaluation.fingerprint, chosen])
     if version == store.current() and store.noted(version, "order"):
+        known = seen_by(store.noted(version, "kept") or metadata_of(store, version))
+        _refuse_unread(problems, {i for i, seen in found.seen().items() if known.get(i) != seen})
         # What seemed to have changed has not: it must not call for a round again.
         seen = {str(task_id): list(value) for task_id, value in found.seen().items()}
-        store.note(version, "kept", {"seen": seen})
+        told = [asdict(problem) for problem in problems]
+        store.note(version, "kept", {"seen": seen, "problems": told})
         return None
     learn = training_settings(settings)
     tasks = found.open_tasks()
@@ -141,10 +155,30 @@ def _plan_training(
         "evaluation_tasks": evaluation.task_ids,
         "unlabelled": unlabelled,
         "problems": [asdict(problem) for problem in problems],
-        "crowd": _crowd(context, (training, evaluation)),
+        "crowd": crowd(settings, (training, evaluation)),
     }
     _begun(store, version, values)
     return version
+
+
+def _is_served(context: Context, found: Survey) -> bool:
+    """Whether annotators have an order of this project's classes, whatever becomes of the round."""
+    metadata = metadata_of(context.store, context.store.current())
+    return metadata is not None and tuple(metadata["labels"]) == found.config.labels
+
+
+def _refuse_unread(problems: Sequence[Problem], wanted: Set[int]) -> None:
+    """Begin no round that would be done with these slices' labels without having read them.
+
+    Raises RoundError: the next one comes by itself, each time twice as late.
+    """
+    unread = [each for each in problems if isinstance(each, Unread) and each.task_id in wanted]
+    if unread:
+        count = "a slice" if len(unread) == 1 else f"{len(unread)} slices"
+        raise RoundError(
+            f"the pictures of {count} cannot be read, of task {unread[0].task_id} because "
+            f"{unread[0].reason}"
+        )
 
 
 def _begun(store: Store, version: str, values: Mapping[str, Any]) -> None:
@@ -160,33 +194,6 @@ def _begun(store: Store, version: str, values: Mapping[str, Any]) -> None:
             store.work(other).clear()
 
 
-def _crowd(context: Context, sets: Sequence[LabelledSet]) -> dict[str, Any]:
-    """How far annotators agree, who stands out, and which slices a reviewer should see."""
-    settings = context.settings
-    read = [of_slice for each in sets for of_slice in each.readings.values()]
-    suspected = suspects(read)
-    disagreement = {task_id: value for each in sets for task_id, value in each.disagreement.items()}
-    found_out = {
-        "readers": [asdict(reader) for reader in table(read).values()],
-        "suspects": [asdict(suspect) for suspect in suspected],
-        "weights": {
-            str(who): weight for who, weight in weights(suspected, settings.suspect_weight).items()
-        },
-        "disagreement": {str(task_id): value for task_id, value in disagreement.items()},
-        "adjudicate": adjudicate(disagreement, settings.adjudicate_above),
-    }
-    return dict(_without_nan(found_out))
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what is not known is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and value != value else value
-
-
 def _plan_order(
     context: Context, found: Survey, about: Mapping[str, Any], problems: list[Problem]
 ) -> str | None:
@@ -194,13 +201,15 @@ def _plan_order(
     store = context.store
     out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
     candidates = [task for task in found.open_tasks() if not out[task.id]]
-    version, made_of = _version_of(
+    version, made_of = version_of(
         store, ["order", list(found.config.labels), [task.id for task in found.open_tasks()]]
     )
     if version == store.current() and store.noted(version, "order"):
         return None
     depths = dict(zip((task.id for task in found.tasks), found.depths().tolist(), strict=True))
     selected, readable = choose_first_batch(context, candidates, found.config, problems, depths)
+    if not readable:
+        _refuse_unread(problems, {task.id for task in candidates})
     work = store.work(version)
     work.put(SELECTED, from_value([selected, readable]))
     values = {
@@ -221,28 +230,6 @@ def _plan_order(
 def _addresses(tasks: Sequence[Task], found: Survey) -> dict[str, Any]:
     """Where the pool's images are: all that scoring needs of a task."""
     return {str(task.id): task.data.get(found.config.image_key) for task in tasks}
-
-
-def _version_of(store: Store, made_of: Sequence[Any]) -> tuple[str, str]:
-    """The version that is made of this, as it is named already or next, and its fingerprint.
-
-    Versions never change, and Label Studio keeps what was pushed of one. So one that is damaged
-    gives way to another of the same labels, and so does one whose round has ended and that is not
-    the current one, as after a rollback: under its name the old order would be served on.
-    """
-    parts = list(made_of)
-    version = store.name_for(fingerprint(parts))
-    while version in store.versions() and not _can_be_gone_on_with(store, version):
-        parts += ["instead of", version]
-        version = store.name_for(fingerprint(parts))
-    return version, fingerprint(parts)
-
-
-def _can_be_gone_on_with(store: Store, version: str) -> bool:
-    ended = store.noted(version, "round") and not store.work(version).names()
-    if version != store.current() and ended:
-        return False
-    return store.is_whole(version)
 
 
 def _now() -> str:

@@ -135,6 +135,16 @@ def seen_by(metadata: Mapping[str, Any] | None) -> dict[int, tuple[int, str]]:
     return {int(task_id): (int(value[0]), str(value[1])) for task_id, value in kept.items()}
 
 
+def complaints(store: Store) -> list[dict[str, Any]]:
+    """What could not be used when labels were last read, each a Problem's task_id and reason."""
+    current = store.current()
+    if current is None:
+        return []
+    # Labels that were read since, and made no round.
+    kept = store.noted(current, "kept").get("problems")
+    return list(store.noted(current, "round").get("problems", []) if kept is None else kept)
+
+
 def refuse_lost_store(context: Context) -> None:
     """Go on in no empty store if Label Studio follows a version: it was not always empty.
 

@@ -12,7 +12,7 @@ from ..learning.memory import TooLittleMemory
 from ..moments import moment
 from ..settings import SettingsError
 from ..store import DamagedError, StoreError
-from ..survey import Seen, Survey, survey
+from ..survey import Seen, Survey, remembered, survey
 from .context import Context, metadata_of, refuse_lost_store, seen_by
 from .extend import extend, repair
 
@@ -47,7 +47,7 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
     store = context.store
     refuse_lost_store(context)
     found = survey(context.label_studio, context.project_id, context.settings)
-    store.keep_sides(found.division.sides)
+    found = remembered(found, context.label_studio, context.settings)
     current = store.current()
     metadata = metadata_of(store, current)
     # None that can be served: there is none, it is of other labels, or it is damaged.

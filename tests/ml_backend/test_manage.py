@@ -48,6 +48,7 @@ def store(settings, jobs):
             "stopping": {"quality": {"mean": 0.7, "lower": 0.6, "upper": 0.8, "count": 9}},
         }
         store.publish(version, [], metadata)
+        store.note(version, "order", {"tasks": [], "selected": []})
     store.point_to(CURRENT)
     return store
 

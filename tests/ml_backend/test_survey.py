@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ml_backend.label_studio import Task
+from ml_backend.learning.held_out import Side
 from ml_backend.settings import Settings
 from ml_backend.store import Store, StoreError
-from ml_backend.survey import survey, unit_of
+from ml_backend.survey import remembered, survey, unit_of
 
 CONFIG = (
     '<View><Image name="image" value="$image"/>'
@@ -208,6 +209,21 @@ def test_half_a_character_names_a_patient_as_well_as_another():
     found = look(tasks)
     Store(SETTINGS.store_root, 1).keep_sides(found.division.sides)
     assert out(look([*tasks, task(3, patient="r")]))[: len(out(found))] == out(found)
+
+
+@pytest.mark.parametrize("first", [0, 10, 20, 30])
+def test_who_was_met_by_another_survey_first_stays_on_the_side_it_put_him(first):
+    """A look lists ten patients, a round all forty that are there a moment later."""
+    store = Store(SETTINGS.store_root, 1)
+    tasks = [task(n, patient=f"p{n}") for n in range(40)]
+    by_look, by_round = look(tasks[first : first + 10]), look(tasks)
+    assert remembered(by_look, Listing(tasks[first : first + 10]), SETTINGS) is by_look
+    found = remembered(by_round, Listing(tasks), SETTINGS)
+    kept = store.sides()
+    assert len(kept) == 40 and kept == found.division.sides
+    assert kept.items() >= by_look.division.sides.items()
+    held = {t.data["patient"] for t, out in zip(tasks, found.held_out, strict=True) if out}
+    assert held == {name for name, side in kept.items() if side is Side.HELD_OUT}
 
 
 def test_a_damaged_division_is_never_guessed_anew(fresh):

@@ -52,6 +52,43 @@ def test_while_a_backlog_is_read_its_figures_are_not_made_at_each_look(server, s
     assert look(hurried=True) == 0 and slices(store) == 50
 
 
+def test_a_slice_that_could_not_be_read_for_a_moment_joins_the_figures_by_itself(
+    server, store, look
+):
+    for task in (1, 2, 3):
+        server.annotate(task)
+    server.errors[2] = LabelStudioError("HTTP 500", 500)
+    look()
+    assert (slices(store), store.figures("people")["unreadable"]) == (2, 1)
+    server.errors.clear()
+    look()
+    assert (slices(store), store.figures("people")["unreadable"]) == (3, 0)
+
+
+def test_one_that_is_given_up_is_not_asked_for_at_every_look(server, store, look):
+    server.annotate(1)
+    server.errors[1] = LabelStudioError("HTTP 500", 500)
+    for _ in range(3):
+        look()
+    made_at = store.figures("people")["at"] = "2026-03-02T08:00:00+00:00"
+    store.keep_figures("people", {**store.figures("people"), "at": made_at})
+    look()
+    assert store.figures("people")["at"] == made_at
+
+
+def test_what_no_round_could_use_is_told_though_none_was_made(server, store, look):
+    version = store.name_for("ab" * 32)
+    store.publish(version, [], {"labels": ["disc"]})
+    store.point_to(version)
+    store.note(version, "round", {"problems": [{"task_id": 1, "reason": "of the round"}]})
+    look()
+    assert [p["reason"] for p in store.figures("standing")["problems"]] == ["of the round"]
+    problems = [{"task_id": 2, "reason": "read since"}]
+    store.note(version, "kept", {"seen": {}, "problems": problems})
+    look()
+    assert [p["reason"] for p in store.figures("standing")["problems"]] == ["read since"]
+
+
 def test_figures_of_a_backlog_are_made_again_after_a_minute(server, store, look):
     for task in range(1, 51):
         server.annotate(task)

@@ -26,6 +26,33 @@ def test_a_round_that_waits_never_begins(jobs, work_off, waiting):
     assert waiting(HEAVY) == [] and not has_work(jobs, 1)
 
 
+def test_a_round_asked_for_afterwards_is_refused_with_words(jobs, project, disconnected, work_off):
+    project.annotate([*project.data.test[:2], 0, 1, 2])
+    name = jobs.request_round(1, force=True)
+    work_off()
+    status = jobs.status(name)
+    assert status["job_status"] == "failed"
+    assert "project 1 is disconnected: run ./quorum connect 1" in status["error"]
+    assert not project.served
+
+
+@pytest.mark.parametrize("ask", ["request_rollback", "request_rest"])
+def test_so_is_what_else_would_change_its_order_or_its_drafts(
+    jobs, project, store, settings, work_off, ask
+):
+    project.annotate([*project.data.test[:2], 0, 1, 2])
+    jobs.request_look(1)
+    work_off()
+    keep_connection(settings, 1, Connection("http://backend.example"))
+    keep_disconnected(settings, 1)
+    project.serve_order_of = None  # whoever asks fails otherwise
+    choice = store.current() if ask == "request_rollback" else "predictions"
+    getattr(jobs.errands, ask)(1, choice)
+    work_off()
+    figures = store.figures(ask.removeprefix("request_"))
+    assert figures["state"] == "failed" and "run ./quorum connect 1" in figures["error"]
+
+
 def test_a_round_that_runs_is_ended_although_nobody_works(jobs):
     name = jobs.request_round(1)
     assert jobs.state(1).start_waiting()

@@ -469,49 +469,6 @@ def test_without_a_usable_label_nothing_can_be_forced(settings, project):
         run_round(settings, project, 1, force=True)
 
 
-def test_a_rollback_holds_until_labels_come(settings, project, store):
-    run_round(settings, project, 1)
-    evaluated(project)
-    project.annotate([0, 1, 2])
-    first = run_round(settings, project, 1)["version"]
-    project.annotate([3, 4, 5])
-    second = run_round(settings, project, 1)["version"]
-    assert second != first
-    roll_back(context(settings, project), first)
-    assert project.served == store.current() == first
-    assert run_round(settings, project, 1)["did"] == "nothing"
-    assert store.current() == first
-    project.annotate([6, 7, 8])
-    third = run_round(settings, project, 1)["version"]
-    assert store.current() == third not in (first, second)
-    with pytest.raises(StoreError, match="no version"):
-        roll_back(context(settings, project), "r0099-abcdef")
-
-
-def test_after_a_rollback_the_same_labels_make_a_version_with_an_order_of_its_own(
-    settings, project, store
-):
-    """Under the newer version's name Label Studio would serve the order that it was pushed then."""
-    evaluated(project)
-    project.annotate([0, 1, 2])
-    first = run_round(settings, project, 1)["version"]
-    project.annotate([3, 4, 5])
-    second = run_round(settings, project, 1)["version"]
-    roll_back(context(settings, project), first)
-    store.keep_overrides({"strategy": "k-centre"})
-    version = begin(context(settings, project), force=True)
-    assert version not in (first, second)
-    while (steps := next_steps(store, version))[0].kind != "order":
-        for step in steps:
-            run_step(context(settings, project), version, step)
-    assert "labelled" in store.work(version).names()  # what is chosen differs from these
-    run_step(context(settings, project), version, steps[0])
-    assert project.served == store.current() == version
-    assert [i + 1 for i in project.next_slices(99)] == store.noted(version, "order")["tasks"]
-    assert store.noted(version, "round")["train_s"] > 0
-    assert begin(context(settings, project), force=True) is None  # nothing has changed since
-
-
 def test_an_order_that_was_once_pushed_is_not_taken_for_the_next(settings, project, store):
     evaluated(project)
     run_round(settings, project, 1)
@@ -597,20 +554,6 @@ def test_predictions_of_labelled_slices_stand_for_none_that_are_lost(settings, p
     cleaned(project, version, kept=others)
     look(context(settings, project))
     assert first in project.scores(version)
-
-
-def test_a_version_gone_back_to_orders_every_open_slice(settings, project, store):
-    evaluated(project)
-    project.annotate([0, 1, 2])
-    older = run_round(settings, project, 1)["version"]
-    project.annotate([3, 4, 5, 6, 7, 8])
-    run_round(settings, project, 1)
-    labelled = [task.id for task in project.tasks(1) if task.is_labeled]
-    cleaned(project, older, kept=labelled)
-    roll_back(context(settings, project), older)
-    waiting = {task.id for task in project.tasks(1) if not task.is_labeled}
-    assert waiting and waiting <= set(project.scores(older))
-    assert {i + 1 for i in project.next_slices(99)} == waiting
 
 
 def test_what_nobody_is_served_is_missed_once_and_again_when_it_opens(
