@@ -19,6 +19,7 @@ from .learning.training import TrainingSettings, preset, torch_device
 from .settings import TRAINING_SETTINGS, Settings, SettingsError, is_own_network, variable_of
 from .store import Store, StoreError
 
+_WIDEST = 1024  # channels at full resolution that anybody trains with
 # Raised when the same settings and labels give other members: the next round trains anew.
 _MADE_AS = 4  # since members see a slice as it is 32 times before it is changed at random
 
@@ -146,10 +147,10 @@ def load(
         settings = TrainingSettings(
             **{k: v for k, v in trained.items() if k in known and k != "device"}, device=device
         )
-        # A network that is as wide as nothing in the file would only be built to be refused.
-        if settings.width > max(
-            (max(t.shape, default=1) for s in states for t in s.values()), default=0
-        ):
+        # A network that is as wide as nothing in the file would only be built to be refused; but
+        # a class of one's own need not follow the width.
+        widest = max((max(t.shape, default=1) for s in states for t in s.values()), default=0)
+        if settings.width > (max(widest, _WIDEST) if is_own_network(network) else widest):
             raise ValueError("width")
         with told_when_too_small(where, settings):
             return Committee.from_state(states, labels, settings, metadata.get("in_channels"))

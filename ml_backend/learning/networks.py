@@ -102,8 +102,10 @@ class Padded(nn.Module):
         """(logits, descriptor) of (N, C, H, W), H and W as they came."""
         height, width = x.shape[-2:]
         logits, descriptor = self.network(padded(x, self.stride))
-        heads: Sequence[Tensor] = getattr(self.network, "auxiliary", ())
-        if heads:  # for deep supervision, as CUMedNet's
+        # For deep supervision, as CUMedNet's; a module of that name is the network's own affair.
+        found = getattr(self.network, "auxiliary", ())
+        heads: Sequence[Tensor] = found if isinstance(found, tuple | list) else ()
+        if heads:
             setattr(self.network, "auxiliary", ())  # noqa: B010 (mypy takes it for a Module)
         self.auxiliary = tuple(each[..., :height, :width] for each in heads)
         return logits[..., :height, :width], descriptor

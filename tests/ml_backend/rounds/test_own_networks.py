@@ -69,6 +69,22 @@ def labelled(settings, data):
     return project, store
 
 
+class Heads(Colour):
+    """Where others leave the logits of deep supervision it has modules."""
+
+    def __init__(self, *shape):
+        super().__init__(*shape)
+        self.auxiliary = nn.ModuleList([nn.Conv2d(3, 1, 1)])
+
+
+@pytest.mark.parametrize("network", [Colour, Heads])
+def test_a_network_that_does_not_follow_the_width_is_served(tmp_path, network):
+    settings = quick_settings(tmp_path, network=f"{__name__}:{network.__name__}", width=64)
+    project, store = labelled(settings, slices())
+    version = run_round(settings, project, 1)["version"]
+    assert load(store, version, ("disc",), "cpu", settings.network).in_channels == 1
+
+
 @pytest.mark.parametrize("further", [False, True])
 @pytest.mark.parametrize("network", [Colour, ColourAlone])
 def test_a_committee_that_learnt_from_colour_is_served_in_colour(tmp_path, network, further):
