@@ -30,8 +30,8 @@ def share_to_change(augmentation: str, slices: int, views: int) -> float:
     """Share of `views` of so many slices that augment() should change: the rest are as they are.
 
     "repeats" changes what exceeds the first views of a slice: what a network never sees as it is,
-    it knows less well, and what it sees again and again, it learns by heart (docs/benchmarks.md
-    compares it with "all" and "none").
+    it knows less well, and what it sees again and again, it learns by heart
+    (docs/benchmarks-choices.md compares it with "all" and "none").
     """
     if augmentation == "repeats":
         return max(0.0, 1 - _ENOUGH_VIEWS * slices / views)

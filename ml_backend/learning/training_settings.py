@@ -119,9 +119,9 @@ def preset(device: str) -> TrainingSettings:
     """Settings for a device: on two CPU cores a round of the demo stays under two minutes.
 
     In the same time twice as many steps of half the slices draw better there, and a U-Net draws
-    better than the paper's FCN in less time (docs/benchmarks.md). On a GPU, at full width, they
-    were not compared. Steps grow with the labels: of 398 slices seen 5 times each a member learned
-    95 % of what it did from 20 times, from 10 times 99 % (all of them changed each time).
+    better than the paper's FCN in less time (docs/benchmarks-choices.md). On a GPU, at full width,
+    they were not compared. Steps grow with the labels: of 398 slices seen 5 times each a member
+    learned 95 % of what it did from 20 times, from 10 times 99 % (all of them changed each time).
     """
     if torch_device(device).type == "cpu":
         return TrainingSettings(

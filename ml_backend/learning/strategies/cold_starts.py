@@ -18,8 +18,8 @@ def cold_start(descriptors: Floats, k: int, seed: int = 0, depths: Floats | None
 
     `depths` (N,) are places in a series from 0 to 1, NaN where not known (relative_depths). Of
     those that have one, of_each_depth() chooses their share of k, so that all of an organ is seen;
-    of the others middles_and_edges(). docs/benchmarks.md compares them. Raises ValueError for other
-    shapes, descriptors that are not finite, or k < 1.
+    of the others middles_and_edges(). docs/benchmarks-choices.md compares them. Raises ValueError
+    for other shapes, descriptors that are not finite, or k < 1.
     """
     check(descriptors, k)
     count = len(descriptors)

@@ -19,7 +19,7 @@ def two_stage_depth(
     `depths` (N,) are places in a series from 0 to 1, NaN where not known. Of the K, of_each_depth()
     chooses the share of k that have a depth by descriptors (N, D); the other places go to those
     without, by two_stage()'s rule. The least alike of volumes are often slices that hold nothing
-    of what is sought: docs/benchmarks.md compares both.
+    of what is sought: docs/benchmarks-choices.md compares both.
     Returns k indices, or N if there are fewer; K is cut to N. Raises ValueError as two_stage(), and
     for depths that are not (N,).
     """
