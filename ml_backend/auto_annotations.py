@@ -38,7 +38,7 @@ class Entry:
 
     annotation: int
     confidence: float  # 1 - share of the pool that the committee was less uncertain of
-    changed: str  # Task.changed once it was there
+    changed: str  # Task.changed once it was there, see changed_alone()
     version: str
     annotator: int  # the token's user then
 
@@ -113,6 +113,15 @@ def mark(regions: Sequence[Mapping[str, Any]], version: str) -> list[dict[str, A
     """Regions that say where they come from, as Label Studio shows it beside each of them."""
     text = f"{_MARK} {version}, before any person saw it"
     return [{**region, "meta": {"text": [text]}} for region in regions]
+
+
+def changed_alone(task: Task) -> str:
+    """What to keep as the Task.changed of a task whose annotation was made: "" if it holds others.
+
+    Somebody may have submitted or skipped it meanwhile: while it is as it was then, it is not the
+    committee's alone. No task with an annotation has "", so such a one is always read.
+    """
+    return task.changed if task.annotations + task.skipped == 1 else ""
 
 
 def note_account(store: Store, annotator: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..auto_annotations import Entry, Made, mark, note_account
+from ..auto_annotations import Entry, Made, changed_alone, mark, note_account
 from ..committees import load
 from ..errors import QuorumError
 from ..gathering import Problem
@@ -195,7 +195,8 @@ def _settle_annotations(context: Context, made: Made) -> None:
     server.delete_predictions(project, str(pending["tag"]))
     # The tasks first: whatever a person changes from here on makes them differ. Not only those
     # that count an annotation: Label Studio makes them first, and may fail before it counts.
-    changed = {task.id: task.changed for task in server.tasks_of(project, confidence)}
+    listed = server.tasks_of(project, confidence)
+    changed = {task.id: changed_alone(task) for task in listed}
     found = list(server.annotations(project, sorted(changed)))
     there = {annotation.id for annotation in found}
     for annotation in found:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..auto_annotations import Entry, Made, figures_of, is_lost, is_unseen, marked_version
+from ..auto_annotations import (
+    Entry,
+    Made,
+    changed_alone,
+    figures_of,
+    is_lost,
+    is_unseen,
+    marked_version,
+)
 from ..rounds.context import Context
 
 
@@ -18,7 +26,7 @@ def what_was_made(context: Context) -> Made:
     made = Made.read(figures)
     if not is_lost(figures):
         return made
-    changed = {task.id: task.changed for task in server.tasks(project) if task.annotations}
+    changed = {t.id: changed_alone(t) for t in server.tasks(project) if t.annotations}
     for annotation in server.annotations(project, sorted(changed)):
         if is_unseen(figures, annotation) and annotation.task_id not in made.tasks:
             made.annotations[annotation.id] = annotation.updated_at

@@ -598,3 +598,30 @@ def test_a_slice_whose_image_is_gone_is_told_and_passed_over(context, project, m
     ended = annotate_rest(context, "annotations")
     assert ended["state"] == "done" and gone not in project.made
     assert ended["problems"] == [{"task_id": gone, "reason": "the image is gone"}]
+
+
+@pytest.mark.parametrize("who", [PERSON, SERVICE])
+def test_whoever_submits_while_a_chunk_is_made_keeps_that_label(context, project, who):
+    make, submitted = Served.annotate_from, []
+
+    def meanwhile(server, project_id, version, task_ids):
+        make(server, project_id, version, task_ids)
+        if not submitted:  # had the slice open, and submits its draft as it is
+            submitted.append(min(task_ids))
+            server.submit(min(task_ids), who, [], who)
+
+    project.annotate_from = meanwhile.__get__(project)
+    annotate_rest(context, "annotations")
+    (joined,) = submitted
+    assert set(project.made) - auto(context) == {joined}
+    undo_rest(context)
+    assert [a.edited_by for a in project.made[joined]] == [who]
+
+
+def test_the_figures_lost_a_person_s_label_beside_ours_stays_one(context, project, store):
+    annotate_rest(context, "annotations")
+    joined = next(task_id for task_id, (made,) in project.made.items() if made.regions)
+    project.submit(joined, PERSON, [])
+    lose(store)
+    annotate_rest(context, "annotations")
+    assert joined not in auto(context)
