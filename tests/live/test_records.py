@@ -123,6 +123,17 @@ def test_removing_a_prediction_leaves_the_annotation_without_its_name(server, ap
     assert annotation_of(server, number, task).parent_prediction is None
 
 
+def test_a_submission_from_a_prediction_that_is_gone_is_refused(server, api, project):
+    number, (task,) = project(1)
+    push(server, number, OLD, {task: 4})
+    (first,) = server.stored_predictions(task)
+    push(server, number, NEW, {task: 8})
+    server.delete_predictions(number, OLD)
+    body = {"result": regions(4), "lead_time": 0.01, "parent_prediction": first.id}
+    reply = api.post(f"/api/tasks/{task}/annotations/", params={"project": number}, json=body)
+    assert reply.status_code == 400 and "parent_prediction" in reply.text
+
+
 def test_without_a_name_it_is_the_newest_that_was_there_when_the_slice_was_opened(
     server, api, project
 ):
