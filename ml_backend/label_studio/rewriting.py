@@ -13,7 +13,7 @@ Facts of Label Studio 1.23.2, each with a test against the real one (tests/live/
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -111,7 +111,17 @@ class Rewriting(Predictions):
 
         One that is gone, as with its task, is no error.
         """
-        body = {"result": list(regions), "task": held.task_id, "project": project_id}
+        self._rewrite(project_id, held, {"result": list(regions)})
+
+    def rescore(self, project_id: int, held: Held, score: float) -> None:
+        """Replace a prediction's score, and so its task's place; its version and mask stay.
+
+        Another prediction of the version would stand beside it. One that is gone is no error.
+        """
+        self._rewrite(project_id, held, {"score": score})
+
+    def _rewrite(self, project_id: int, held: Held, values: Mapping[str, Any]) -> None:
+        body = {**values, "task": held.task_id, "project": project_id}
         try:
             self._call("PATCH", f"/api/predictions/{held.id}/", json=body, repeatable=True)
         except LabelStudioError as error:

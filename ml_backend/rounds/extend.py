@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from ..committees import load
@@ -59,7 +60,8 @@ def repair(context: Context, found: Survey, version: str) -> int:
     there = context.label_studio.predicted(context.project_id, version, ids)
     lacking = [task for task in held if task.id not in there]
     lost = [task for task in lacking if not task.is_labeled]
-    scores = {task.id: ranks[task.id] / len(ranks) for task in lost}
+    first = set(order.get("first", []))
+    scores = {task.id: 0.0 if task.id in first else ranks[task.id] / len(ranks) for task in lost}
     # As in the order that was lost, slices far down carry a rank alone.
     drafted = {task.id for task in lost if ranks[task.id] < context.settings.drafts_ahead}
     _push(context, found, version, lost, order, scores, drafted)
@@ -67,6 +69,37 @@ def repair(context: Context, found: Survey, version: str) -> int:
     if gaps != set(found_gaps):
         context.store.note(version, "order", {**order, "gaps": found_gaps})
     return len(lost)
+
+
+def bring_forward(context: Context, found: Survey, version: str) -> int:
+    """Serve first what is newly asked for to evaluate with, once nothing asked before is; how many.
+
+    Where all that stood first was skipped or deleted, others are asked for in its place. They stand
+    behind the whole pool, and without one of them measured no round would ever be due. While some
+    stand first none is added: which are asked for changes with each that is labelled.
+    Raises LabelStudioError, StoreError.
+    """
+    order = context.store.noted(version, "order")
+    tasks, selected = order.get("tasks", []), set(order.get("selected", []))
+    if not selected:  # nothing stands before them but what is asked for
+        return 0
+    first = {*takewhile(lambda task_id: task_id not in selected, tasks), *order.get("first", [])}
+    open_ = [task for task in found.open_tasks() if not task.annotations]
+    out = dict(zip((task.id for task in found.tasks), found.held_out, strict=True))
+    if any(task.id in first and out[task.id] and not task.skipped for task in open_):
+        return 0
+    flags = dict(zip((task.id for task in found.tasks), found.evaluation, strict=True))
+    # Others join with their place: see extend().
+    known = set(tasks)
+    asked = [task.id for task in open_ if flags[task.id] and task.id in known]
+    if not asked:
+        return 0
+    server, project = context.label_studio, context.project_id
+    for held in server.held_predictions(project, version, asked):
+        server.rescore(project, held, 0.0)
+    joined = [*order.get("first", []), *asked]
+    context.store.note(version, "order", {**order, "first": joined})
+    return len(asked)
 
 
 def _push(

@@ -14,7 +14,7 @@ from ..settings import SettingsError
 from ..store import DamagedError, StoreError
 from ..survey import Seen, Survey, remembered, survey
 from .context import Context, metadata_of, refuse_lost_store, seen_by
-from .extend import extend, repair
+from .extend import bring_forward, extend, repair
 
 _CHANGING_HANDS = 5
 _PACE_S = 3600.0  # of the labels that tell how fast annotators are
@@ -57,6 +57,7 @@ def look(context: Context, busy: bool = False, running: Seen | None = None) -> L
         try:
             added = extend(context, found, current, at_most=context.settings.shard_slices)
             repair(context, found, current)
+            bring_forward(context, found, current)
             _serve(context)
         except DamagedError as error:
             # Its weights are lost: only a new version helps.

@@ -184,6 +184,20 @@ def test_predictions_may_be_encoded_as_they_are_sent(server, project):
     assert (pushed.stored, handled) == (7, [3, 6, 7])
 
 
+def test_a_prediction_s_new_score_is_its_tasks_new_place_and_no_second_one(server, api, project):
+    number, ids = project(3)
+    version = "r0001-aaaaaa"
+    given = [{**each, "score": 0.1 * n} for n, each in enumerate(predictions(ids, version), 1)]
+    server.push_predictions(number, given, 50, 0)
+    server.serve_order_of(number, version)
+    (held,) = server.held_predictions(number, version, ids[2:])
+    server.rescore(number, held, 0.0)
+    assert api.get(f"/api/projects/{number}/next").json()["id"] == ids[2]
+    assert server.prediction_counts(number) == {version: 3}
+    (kept,) = server.held_predictions(number, version, ids[2:])
+    assert (kept.id, kept.empty) == (held.id, held.empty)
+
+
 def test_a_versions_predictions_are_removed_bit_by_bit(server, project):
     number, ids = project(60)
     old, new = "r0001-aaaaaa", "r0002-bbbbbb"

@@ -8,6 +8,7 @@ from PIL import Image
 from bench.active_learning.data import LabelledData, Slice
 from bench.active_learning.project import InMemoryProject
 from ml_backend.label_studio import LabelStudioError
+from ml_backend.label_studio.rewriting import Held
 from ml_backend.learning.held_out import Side
 from ml_backend.settings import Settings
 
@@ -93,6 +94,15 @@ class Project(InMemoryProject):
         if not any(task_id - 1 in self.shown for task_id in self.scores(version)):
             raise LabelStudioError("HTTP 400 (Validation error)", 400)
         super().serve_order_of(project_id, version)
+
+    def held_predictions(self, project_id, version, task_ids):
+        there = sorted(set(task_ids) & set(self.scores(version)))
+        drafted = self.drafted.get(version, set())
+        return [Held(task_id, task_id, task_id not in drafted) for task_id in there]
+
+    def rescore(self, project_id, held, score):
+        """Of the version that is served, for a prediction's id says of itself of which it is."""
+        self.scores(self.served)[held.task_id] = score
 
     @property
     def served(self):

@@ -137,6 +137,48 @@ def test_held_out_slices_that_are_all_skipped_keep_no_round_waiting(settings, pr
     assert (outcome["did"], outcome["labelled"], outcome["evaluated_on"]) == ("trained", 3, 0)
 
 
+class SomeSkipped(Project):
+    """Some slices were skipped, and stay open for others."""
+
+    def __init__(self):
+        super().__init__()
+        self.skipped = set()
+
+    def tasks(self, project_id):
+        for task in super().tasks(project_id):
+            yield replace(task, skipped=int(task.id in self.skipped))
+
+
+def test_where_all_evaluation_slices_are_skipped_others_are_served_first(settings, store):
+    project = SomeSkipped()
+    store.keep_sides(sides(project))
+    asked = run_round(settings, project, 1)["wanted"][:2]
+    project.skipped = set(asked)
+    look(context(settings, project))
+    scores = project.scores(project.served)
+    first = [i + 1 for i in project.data.test if i + 1 not in asked]
+    assert {task_id for task_id in scores if task_id not in asked and not scores[task_id]} == {
+        *first
+    }
+    project.annotate([0, 1, 2, first[0] - 1])
+    looked = look(context(settings, project))
+    assert looked.due
+    # What Label Studio loses of them comes back to its place.
+    cleaned(project, project.served)
+    look(context(settings, project))
+    assert project.scores(project.served)[first[1]] == 0
+
+
+def test_while_one_that_is_asked_for_stands_first_no_other_joins_it(settings, store):
+    project = SomeSkipped()
+    store.keep_sides(sides(project))
+    skipped, _ = run_round(settings, project, 1)["wanted"][:2]
+    before = dict(project.scores(project.served))
+    project.skipped = {skipped}
+    look(context(settings, project))
+    assert project.scores(project.served) == before
+
+
 def test_a_round_in_pieces_by_several_workers_makes_the_same_version(settings, project, store):
     evaluated(project)
     project.annotate([0, 1, 2])
