@@ -183,13 +183,16 @@ def select(
     bare = np.array([t.annotations == 0 for t in found.tasks], dtype=bool)
     skipped = np.array([t.skipped > 0 for t in found.tasks], dtype=bool)
     free = bare & ~skipped & ~found.held_out & ~np.isnan(of_pool["uncertainty"])
-    with_label = int((~bare & ~found.held_out).sum())
+    # What the committee annotated is nobody's label: see Survey.labelled().
+    made = np.array([t.id in found.automatic for t in found.tasks], dtype=bool)
+    with_label = int((~bare & ~made & ~found.held_out).sum())
+    without = int((free | (made & ~found.held_out)).sum())
     candidates = Candidates(
         **of_pool,
         descriptors=np.zeros((0, 1), np.float32),
         labelled=np.zeros((0, 1), np.float32) if labelled is None else labelled,
         depths=found.depths(),
-        labelled_share=with_label / max(1, with_label + int(free.sum())),
+        labelled_share=with_label / max(1, with_label + without),
         seed=seed,
     )
     chosen = select_ids(

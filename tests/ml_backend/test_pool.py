@@ -98,6 +98,18 @@ def test_a_strategy_is_told_which_share_of_the_slices_to_learn_from_has_a_label(
     assert select(found, pool, settings) == pool.task_ids[free][expected].tolist()
 
 
+def test_what_the_committee_annotated_itself_counts_as_no_label():
+    settings = Settings(strategy="two-stage-narrowing", K=10, k=2)
+    # Of 18 slices that are not held out 2 have a person's label, and 4 the committee's.
+    found, pool = make(held_out=[0, 1], labelled=[2, 3, 4, 5, 6, 7])
+    found = replace(found, automatic=frozenset([4, 5, 6, 7]))
+    free = np.isin(pool.task_ids, [0, 1], invert=True)
+    kept = narrowed(6, 2, 2 / 18)  # of the half of 12 slices
+    assert kept != narrowed(6, 2, 6 / 18)
+    expected = two_stage(pool.uncertainty[free], pool.descriptors[free], kept, 2)
+    assert select(found, pool, settings) == pool.task_ids[free][expected].tolist()
+
+
 def test_every_open_slice_is_in_the_queue_once_in_its_place():
     found, pool = make(held_out=range(6), evaluation=[0, 1], labelled=[0, 10], unreadable=[19])
     selected = [15, 12, 17]
