@@ -11,6 +11,7 @@ from ..learning.memory import TooLittleMemory
 from ..masks import MaskError
 from ..pool import Progress, held_back
 from ..rounds.context import Context, silent
+from ..rounds.extend import BARE
 from ..settings import SettingsError
 from ..store import Store, StoreError
 from ..survey import Survey, survey
@@ -145,6 +146,7 @@ def _for_predictions(
     """Slices without a mask, and not of those that are never to get a draft."""
     settings = context.settings
     known = {i for each in (made.drafted, made.nothing) for i, v in each.items() if v == version}
+    known -= _lost(context, made, version)
     left = [t for t in tasks if t.id not in known and not held_back(settings, t.id)]
     # Whether the round's own drafts are empty because nothing is there, or because they were held
     # back then, nobody knows: those are looked at again.
@@ -153,6 +155,14 @@ def _for_predictions(
     held = context.label_studio.held_predictions(context.project_id, version, near)
     near -= {each.task_id for each in held if each.empty}
     return [task for task in left if task.id not in near]
+
+
+def _lost(context: Context, made: Made, version: str) -> set[int]:
+    """Slices whose draft Label Studio has lost, as with an old backup: a look gave them a rank."""
+    bare = context.store.noted(version, BARE).get("tasks", [])
+    given = {task_id for task_id in bare if made.drafted.get(task_id) == version}
+    held = context.label_studio.held_predictions(context.project_id, version, given)
+    return {each.task_id for each in held if each.empty}
 
 
 def noted_uncertainty(store: Store, version: str) -> dict[int, float]:

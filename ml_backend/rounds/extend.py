@@ -17,6 +17,8 @@ from .context import Context
 
 log = logging.getLogger(__name__)
 
+BARE = "bare"  # noted of a version: what was pushed again as a rank alone
+
 
 def extend(context: Context, found: Survey, version: str, at_most: int | None = None) -> int:
     """Bring a version's order up to date with the tasks there are; how many joined it.
@@ -64,6 +66,10 @@ def repair(context: Context, found: Survey, version: str) -> int:
     scores = {task.id: 0.0 if task.id in first else ranks[task.id] / len(ranks) for task in lost}
     # As in the order that was lost, slices far down carry a rank alone.
     drafted = {task.id for task in lost if ranks[task.id] < context.settings.drafts_ahead}
+    bare = {task.id for task in lost} - drafted
+    if bare:  # before they are: "annotate the rest" may have given them a draft that is lost
+        before = context.store.noted(version, BARE).get("tasks", [])
+        context.store.note(version, BARE, {"tasks": sorted(bare.union(before))})
     _push(context, found, version, lost, order, scores, drafted)
     found_gaps = [task.id for task in lacking if task.is_labeled]
     if gaps != set(found_gaps):

@@ -26,7 +26,7 @@ from ml_backend.label_studio.rewriting import Held
 from ml_backend.pool import Draft, held_back
 from ml_backend.rest import RestError, annotate_rest, undo_rest
 from ml_backend.rest.chunks import Crew
-from ml_backend.rounds import Context, run_round
+from ml_backend.rounds import Context, look, run_round
 from ml_backend.rounds.tabs import show_next
 from ml_backend.store import Store
 from tests.ml_backend.projects import Project, quick_settings, sides, slices
@@ -453,6 +453,22 @@ def test_interrupted_before_a_mask_is_written_it_is_written_afterwards(context, 
     assert annotate_rest(context, "predictions")["state"] == "done"
     assert {key for key, regions in project.results.items() if regions} == wanted
     assert all(project.results[version, i] for i in Made.of(store).drafted)
+
+
+def test_drafts_that_label_studio_lost_are_made_again(context, project, store):
+    annotate_rest(context, "predictions")
+    version = store.current()
+    drawn = {task_id for (of, task_id), made in project.results.items() if of == version and made}
+    project.scores(version).clear()
+    project.results.clear()
+    look(context)  # which pushes the order again, far down ranks alone
+    acts = project.acts
+    annotate_rest(context, "predictions")
+    assert {i for (of, i), made in project.results.items() if of == version and made} == drawn
+    assert project.acts > acts
+    acts = project.acts
+    annotate_rest(context, "predictions")
+    assert project.acts == acts
 
 
 def test_which_slices_have_nothing_on_them_is_noted_of_those_looked_at_alone(settings, project):
