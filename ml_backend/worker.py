@@ -25,7 +25,7 @@ from .fingerprint import CODE, SPLIT, fingerprint, split_fingerprint
 from .jobs import HEAVY, QUICK, Jobs, JobsError
 from .jobs.tidying import tidy
 from .jobs.work import advance_all_job, reconcile_job
-from .settings import Settings, SettingsError
+from .settings import Settings, SettingsError, variable_of
 from .store import StoreError
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,11 @@ def main() -> int:
 
     keep_large_blocks()
 
-    device = torch_device(settings.device).type
+    try:
+        device = torch_device(settings.device).type
+    except ValueError as error:
+        print(f"worker: {variable_of('device')}: {error}", file=sys.stderr)
+        return 2
     if device == "cpu":
         os.nice(_NICENESS)
     worker = RoundWorker(

@@ -95,6 +95,15 @@ def test_a_worker_takes_steps_and_leaves_no_process_behind(redis_url, tmp_path):
     assert device == b"cpu"
 
 
+def test_a_device_that_there_is_not_is_told_with_its_remedy(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(CLONE), "QUORUM_DEVICE": "gpu"}
+    with (tmp_path / "log").open("w") as log:
+        status = run(environment, log).wait(120)
+    said = (tmp_path / "log").read_text()
+    assert status == 2
+    assert "QUORUM_DEVICE: there is no device 'gpu': use auto, cpu, cuda or cuda:N" in said
+
+
 def test_a_worker_tidies_its_machine(redis_url, tmp_path):
     settings = Settings(data_dir=tmp_path, redis_url=redis_url)
     Redis.from_url(redis_url).flushall()
