@@ -69,9 +69,11 @@ def bounds(settings: SettingsFields) -> Iterator[tuple[str, bool, str]]:
     yield "target_mean_iou", 0 <= settings.target_mean_iou < 1, "0, or between 0 and 1"
     for name in ("evaluation_slices", "push_chunk", "shard_slices", "attempts"):
         yield name, getattr(settings, name) >= 1, "at least 1"
-    for name in ("heartbeat_s", "reconcile_s"):
+    # 0 is no "without end" for these: the queue refuses such a job, and no call could be answered.
+    for name in ("heartbeat_s", "reconcile_s", "round_timeout_s"):
         yield name, getattr(settings, name) >= 1, "at least 1 s"
-    for name in ("push_pause_s", "round_after_s"):
+    yield "request_timeout_s", settings.request_timeout_s > 0, "above 0 s"
+    for name in ("push_pause_s", "round_after_s", "patience_s"):
         yield name, getattr(settings, name) >= 0, "0 s or more"
     for name in _COUNTS:
         yield name, getattr(settings, name) >= 0, "0 or more"
