@@ -16,6 +16,17 @@ ROLLBACK, REST, EXPORT = "rollback", "rest", "export"  # the slots
 FIGURES = {REST: "rest", EXPORT: "export", ROLLBACK: "rollback"}
 
 
+def note_stopped(settings: Settings, project_id: int, slot: str) -> None:
+    """Keep that what a slot was under way with is stopped, where no worker is left to tell it.
+
+    Raises StoreError: what is kept as under way is asked for again by the timer.
+    """
+    store = Store(settings.store_root, project_id)
+    known = store.figures(FIGURES[slot])
+    if known.get("state") in ("running", "undoing"):
+        store.keep_figures(FIGURES[slot], {**known, "state": "cancelled"})
+
+
 def note_failure(settings: Settings, project_id: int, slot: str, error: str, **more: str) -> None:
     """Keep for the page why what was in a slot failed; what was known of it stays."""
     log.warning("project %d: %s failed: %s", project_id, slot, error)

@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from ..settings import Settings
-from .errand_figures import EXPORT, REST, ROLLBACK, note_failure
+from .errand_figures import EXPORT, REST, ROLLBACK, note_failure, note_stopped
 from .errors import DOWN, JobsError
 from .names import HEAVY
 from .state import PROJECTS, ProjectState
@@ -90,7 +90,7 @@ class Errands:
         self._request(project_id, "undo_rest_job")
 
     def cancel_rest(self, project_id: int) -> None:
-        """Let the annotating of the rest end. Raises JobsError if Redis is down."""
+        """Let the annotating of the rest end. Raises JobsError if Redis is down, StoreError."""
         try:
             self.cancel(project_id, REST)
         except RedisError:
@@ -138,11 +138,14 @@ class Errands:
     def cancel(self, project_id: int, slot: str) -> None:
         """Let what runs in a slot end at its next stop, and what waits never begin.
 
-        Raises RedisError.
+        Raises RedisError, StoreError.
         """
         redis = self.redis
         redis.set(self._cancel_key(project_id, slot), 1, ex=_CANCEL_S)
         self.advance(project_id)
+        if slot not in self.waiting(project_id):
+            # It had not begun again since Redis came back empty: the store alone knows of it.
+            note_stopped(self.settings, project_id, slot)
 
     def cancelled(self, project_id: int, slot: str) -> bool:
         """Whether what runs in a slot is asked to end. Raises RedisError."""

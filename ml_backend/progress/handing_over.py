@@ -28,7 +28,7 @@ def undo_rest(scene: Scene) -> Done:
 
 
 def cancel_rest(scene: Scene) -> Done:
-    """Stop making them. Raises JobsError."""
+    """Stop making them. Raises JobsError, StoreError."""
     scene.project.jobs.errands.cancel_rest(scene.project.project_id)
     return Done("It stops. What is made stays until you take it back.")
 

@@ -229,6 +229,22 @@ def test_a_redis_that_came_back_empty_forgets_no_rest_that_was_under_way(jobs, s
     assert waiting(HEAVY) == [] and waiting(QUICK) == ["look_job"]
 
 
+@pytest.mark.parametrize("asked_again", [False, True])
+def test_a_rest_that_is_stopped_stays_so_although_redis_came_back_empty(
+    jobs, store, waiting, asked_again
+):
+    store.keep_figures("rest", {"state": "running", "as": "annotations", "done": 20})
+    jobs.redis.flushall()
+    if asked_again:
+        jobs.state(1).ask_for_round(force=True)  # the rest waits for its end
+        reconcile_job()
+    jobs.errands.cancel_rest(1)
+    assert store.figures("rest") == {"state": "cancelled", "as": "annotations", "done": 20}
+    jobs.redis.delete("quorum:project:1:wanted")
+    reconcile_job()
+    assert waiting(HEAVY) == [] and jobs.errands.waiting(1) == {}
+
+
 def test_after_a_round_the_rest_gets_its_drafts_again(jobs, project, store, work_off, waiting):
     two_versions(jobs, project, store, work_off)
     assert jobs.errands.waiting(1) == {}
