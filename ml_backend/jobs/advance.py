@@ -12,6 +12,7 @@ from typing import Any
 
 from ..rounds.graph import GATHER, Step
 from ..store import Store, StoreError
+from .errand_figures import FIGURES, ROLLBACK
 from .names import HEAVY, QUICK
 from .queue import Jobs
 from .state import ProjectState
@@ -116,14 +117,18 @@ def _queue(
 
 
 def _succeed(jobs: Jobs, state: ProjectState, number: int, version: str) -> None:
-    outcome = Store(jobs.settings.store_root, state.project_id).noted(version, "round")
+    store = Store(jobs.settings.store_root, state.project_id)
+    outcome = store.noted(version, "round")
     state.succeeded()
     state.end(number, {"job_status": "finished", "error": None, "result": outcome})
     log.info("project %d: %s %s", state.project_id, outcome.get("did"), version)
+    with suppress(StoreError):  # only looked at
+        if store.figures(FIGURES[ROLLBACK]).get("state") == "failed":
+            store.keep_figures(FIGURES[ROLLBACK], {})  # of before this version
     # Labels made while it trained may be enough for the next.
     jobs.request_look(state.project_id)
     jobs.enqueue(QUICK, "clean_job", state.project_id)
-    rest = Store(jobs.settings.store_root, state.project_id).figures("rest")
+    rest = store.figures("rest")
     if (rest.get("as"), rest.get("state")) == ("predictions", "done"):
         # The new order has drafts for its first slices alone, and every slice was to have one.
         jobs.errands.ask(state.project_id, "rest_job", "predictions")

@@ -15,6 +15,7 @@ from ..errors import QuorumError
 from ..label_studio import LabelStudio
 from ..settings import Settings
 from .errand_figures import EXPORT, FIGURES, REST, ROLLBACK, note_failure
+from .errands import about
 from .errors import RoundFailed
 from .queue import Jobs
 from .state import LockedError
@@ -35,10 +36,8 @@ def rollback_job(project_id: int, version: str) -> None:
             # A look at a large project scores what came late. The timer has it tried again.
             errand.more = not errand.cancelled()
             return
-        if not done:
-            return
-        errand.tell({"state": "done", "version": version})
-        errand.jobs.request_look(project_id)
+        if done:
+            errand.jobs.request_look(project_id)
 
 
 def go_back(
@@ -64,6 +63,8 @@ def go_back(
         # One that has begun since it was asked for.
         jobs.cancel(context.project_id, hold_s=0)
         roll_back(context, version)
+    # Also of one by hand: that an earlier one failed is over.
+    context.store.keep_figures(FIGURES[ROLLBACK], {"state": "done", "version": version})
     return True
 
 
@@ -118,6 +119,7 @@ class _Errand:
     context: Any
     project_id: int
     slot: str
+    about: dict[str, str]  # for its figures, should it fail
     more: bool = False  # it steps aside for a round, and keeps its slot
 
     def cancelled(self) -> bool:
@@ -145,7 +147,7 @@ class _Errand:
 
     def fail(self, error: str) -> None:
         """Keep why it failed."""
-        note_failure(self.jobs.settings, self.project_id, self.slot, error)
+        note_failure(self.jobs.settings, self.project_id, self.slot, error, **self.about)
 
 
 @contextmanager
@@ -154,10 +156,11 @@ def _errand(project_id: int, slot: str) -> Iterator[_Errand]:
     from ..rounds.context import Context
 
     jobs = Jobs.connect(Settings.from_environment())
-    if slot not in jobs.errands.waiting(project_id):
+    entry = jobs.errands.waiting(project_id).get(slot)
+    if entry is None:
         raise RoundFailed("it was done meanwhile, or taken back")
     with LabelStudio.of(jobs.settings) as server:
-        errand = _Errand(jobs, None, project_id, slot)
+        errand = _Errand(jobs, None, project_id, slot, about(entry))
         try:
             errand.context = Context.of(jobs.settings, server, project_id)
             yield errand

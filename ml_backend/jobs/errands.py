@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,14 +42,21 @@ class Errand:
     queue: str
     after_rounds: bool  # it waits for the project's round, and steps aside for one
     first: bool = False  # before whatever waits in the queue: a person waits for it
+    about: str = ""  # what its first argument is called in its figures
 
 
 ERRANDS = {
-    "rollback_job": Errand(ROLLBACK, HEAVY, after_rounds=False, first=True),
+    "rollback_job": Errand(ROLLBACK, HEAVY, after_rounds=False, first=True, about="version"),
     "rest_job": Errand(REST, HEAVY, after_rounds=True),
     "undo_rest_job": Errand(REST, HEAVY, after_rounds=True),
-    "export_job": Errand(EXPORT, HEAVY, after_rounds=False),
+    "export_job": Errand(EXPORT, HEAVY, after_rounds=False, about="format"),
 }
+
+
+def about(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What an errand is about, as its figures name it: an earlier one's may be kept there."""
+    name, arguments = ERRANDS[entry["function"]].about, entry["arguments"]
+    return {name: str(arguments[0])} if name and arguments else {}
 
 
 class Enqueue(Protocol):
@@ -202,7 +209,7 @@ class Errands:
             return
         attempts = int(entry["attempts"]) + 1
         if attempts > self.settings.attempts:
-            note_failure(self.settings, project_id, slot, _FAILED)
+            note_failure(self.settings, project_id, slot, _FAILED, **about(entry))
             self.done(project_id, slot)
             return
         job_id = f"{project_id}-{slot}-{uuid.uuid4().hex[:8]}"

@@ -93,6 +93,12 @@ def concerns(
     rest = now.get("rest") or {}
     if rest.get("state") == "failed":
         add(True, f"Annotating the rest failed: {rest.get('error') or 'see the log'}", "rest")
+    back = now.get("rollback") or {}
+    if back.get("state") == "failed":
+        version = back.get("version") or "another version"
+        add(
+            True, f"Going back to {version} failed: {back.get('error') or 'see the log'}", "quality"
+        )
     workers = now.get("workers") or []
     start = "Start one: ./quorum up"
     silent = [w for w in workers if known(w.get("silent_s")) and w["silent_s"] > _SILENT_S]
@@ -151,11 +157,12 @@ def outline(now: Mapping[str, Any]) -> dict[str, Any]:
     def some(found: Mapping[str, Any], *names: str) -> dict[str, Any]:
         return {name: found.get(name) for name in names}
 
-    round_, rest = now.get("round"), now.get("rest")
+    round_, rest, back = now.get("round"), now.get("rest"), now.get("rollback")
     return {
         "round": some(round_, "job_status", "version", "error", "waits") if round_ else None,
         "next": [some(slice_, "task", "picture") for slice_ in now.get("next") or []],
         "rest": some(rest, "state") if rest else None,
+        "rollback": some(back, "state", "version", "error") if back else None,
         "paused": now.get("paused"),
         "trouble": now.get("trouble"),
         "counts": dict(now.get("counts") or {}),

@@ -115,6 +115,22 @@ def test_what_fails_says_why_and_frees_its_slot(jobs, project, store, work_off):
     assert jobs.errands.waiting(1) == {}
 
 
+def test_what_fails_is_told_of_what_was_asked_for_until_another_version_drafts(
+    jobs, project, store, work_off
+):
+    older, _ = two_versions(jobs, project, store, work_off)
+    jobs.errands.request_rollback(1, older)
+    work_off()
+    jobs.errands.request_rollback(1, "r0099-abcdef")
+    work_off()
+    assert store.figures("rollback")["state"] == "failed"
+    assert store.figures("rollback")["version"] == "r0099-abcdef"
+    project.annotate([6, 7, 8])
+    jobs.request_look(1)
+    work_off()
+    assert store.current() != older and store.figures("rollback") == {}
+
+
 def test_asked_for_twice_it_is_done_once(jobs, waiting):
     for _ in range(3):
         jobs.errands.request_export(7, "png")

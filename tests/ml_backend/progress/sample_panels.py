@@ -84,6 +84,7 @@ def first_day() -> dict[str, Any]:
             "paused": False,
             "problems": [],
             "rest": None,
+            "rollback": None,
         },
         "quality": {
             "versions": [],
@@ -215,6 +216,12 @@ def under_way(text: str = "") -> dict[str, Any]:
             "total": 100,
             "error": f"gone{text}",
             "began_at": AT,
+        },
+        rollback={
+            "version": f"r0002{text}",
+            "state": "failed",
+            "error": f"damaged weights{text}",
+            "remedy": f"Choose another{text}.",
         },
     )
     found["quality"].update(

@@ -7,6 +7,7 @@ from rq import Queue
 
 from ml_backend.app import create_app
 from ml_backend.jobs import HEAVY, QUICK
+from ml_backend.jobs.errand_figures import note_failure
 from ml_backend.progress import history
 from ml_backend.progress.actions import ACTIONS
 
@@ -185,6 +186,16 @@ def test_rolling_back_is_a_job_of_its_own(signed_in, jobs, store):
     assert store.figures("history")["actions"][0]["details"] == OLD
     shown = signed_in.get(f"/api/progress/{PROJECT}/now").json["rollback"]
     assert (shown["version"], shown["state"]) == (OLD, "running")
+
+
+def test_the_page_shows_whether_going_back_came_to_its_end(signed_in, app, settings, jobs):
+    assert act(signed_in, "rollback", version=OLD).status_code == 303
+    assert f"Going back to <code>{OLD}</code>" in signed_in.get(f"/progress/{PROJECT}").text
+    jobs.errands.done(PROJECT, "rollback")
+    note_failure(settings, PROJECT, "rollback", "its weights are damaged", version=OLD)
+    app.extensions["quorum"]["shown"].forget(PROJECT)
+    page = signed_in.get(f"/progress/{PROJECT}").text
+    assert f"Going back to {OLD} failed:</strong> its weights are damaged" in page
 
 
 def test_the_rest_is_asked_for_shown_and_stopped(signed_in, jobs, store):

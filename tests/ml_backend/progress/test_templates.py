@@ -279,11 +279,22 @@ def test_each_older_version_can_be_rolled_back_to_and_the_current_one_cannot(app
     assert back == [f"r000{n}" for n in range(1, 9) if n != 4]
 
 
+def test_going_back_is_shown_while_it_is_done_and_when_it_failed(app: Flask) -> None:
+    panels = under_way()
+    panels["now"].update(rest=None)
+    text = Page(project(app, panels)).text
+    assert text.count("Going back to r0002 failed: damaged weights") == 2  # at the top, too
+    panels["now"]["rollback"].update(state="running", error=None)
+    assert "until that is done the version below drafts" in Page(project(app, panels)).text
+    panels["now"]["rollback"].update(state="done")
+    assert "Going back" not in Page(project(app, panels)).text
+
+
 def test_the_top_says_what_is_wrong_or_that_all_is_well(app: Flask) -> None:
     page = Page(project(app, under_way())).text
     assert "The project could not be read: no answer" in page
     well = under_way()
-    well["now"].update(trouble=None, problems=[], rest=None)
+    well["now"].update(trouble=None, problems=[], rest=None, rollback=None)
     well["now"]["round"].update(error=None, remedy=None)
     well["now"]["workers"][0]["silent_s"] = 1.0
     well["people"].update(people=[], adjudicate=[])
