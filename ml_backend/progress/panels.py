@@ -137,10 +137,11 @@ def _round(project: Project) -> Panel | None:
     error = found.get("error")
     if error is None and found.get("job_status") == "failed":
         error = "the round failed: the worker's log says why"
+    state = project.jobs.state(project.project_id)
     try:
-        started = project.jobs.state(project.project_id).running().get("started")
+        started, held_back = state.running().get("started"), state.held_back
     except RedisError:
-        started = None
+        started, held_back = None, False
     return {
         "job_status": found.get("job_status"),
         "step": found.get("step"),
@@ -149,6 +150,7 @@ def _round(project: Project) -> Panel | None:
         "error": error,
         "remedy": remedy(error),
         "waits": bool(found.get("waits")),
+        "held_back": held_back,  # none begins by itself yet
         "did": (found.get("result") or {}).get("did"),
         "version": found.get("version") or (found.get("result") or {}).get("version"),
         "started_at": _iso(float(started)) if started else None,

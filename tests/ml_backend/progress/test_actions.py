@@ -7,6 +7,7 @@ from rq import Queue
 
 from ml_backend.app import create_app
 from ml_backend.jobs import HEAVY, QUICK
+from ml_backend.jobs.advance import advance
 from ml_backend.jobs.errand_figures import note_failure
 from ml_backend.progress import history
 from ml_backend.progress.actions import ACTIONS
@@ -186,6 +187,21 @@ def test_rolling_back_is_a_job_of_its_own(signed_in, jobs, store):
     assert store.figures("history")["actions"][0]["details"] == OLD
     shown = signed_in.get(f"/api/progress/{PROJECT}/now").json["rollback"]
     assert (shown["version"], shown["state"]) == (OLD, "running")
+
+
+@pytest.mark.parametrize("hold_s, held", [(3600.0, True), (0.0, False)])
+def test_only_a_round_that_a_person_stopped_is_said_to_hold_the_next_one_back(
+    signed_in, jobs, hold_s, held
+):
+    """Going back ends a round too, and the next begins with the first labels that are enough."""
+    jobs.request_round(PROJECT)
+    advance(jobs, PROJECT)
+    jobs.cancel(PROJECT, hold_s=hold_s)
+    advance(jobs, PROJECT)
+    page = signed_in.get(f"/progress/{PROJECT}").text
+    assert ">stopped</span>" in page.replace("\n", "").replace("  ", "")
+    assert ("None begins by itself for an hour" in page) == held
+    assert ("The next round begins by itself when enough is labelled" in page) != held
 
 
 def test_the_page_shows_whether_going_back_came_to_its_end(signed_in, app, settings, jobs):
