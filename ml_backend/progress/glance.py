@@ -89,7 +89,9 @@ def concerns(
     if now.get("trouble"):
         add(True, f"The project could not be read: {now['trouble']}", "now", now.get("remedy"))
     if round_.get("error"):
-        add(True, f"The last round failed: {round_['error']}", "now", round_.get("remedy"))
+        runs = round_.get("job_status") == "started"
+        what = "The round is trying again" if runs else "The last round failed"
+        add(not runs, f"{what}: {round_['error']}", "now", round_.get("remedy"))
     rest = now.get("rest") or {}
     if rest.get("state") == "failed":
         add(True, f"Annotating the rest failed: {rest.get('error') or 'see the log'}", "rest")
@@ -130,7 +132,7 @@ def concerns(
         add(False, f"{_several(held, 'object waits', 'objects wait')} in quarantine", "data")
     if now.get("paused"):
         add(False, "Rounds are paused", "actions")
-    return found
+    return sorted(found, key=lambda concern: not concern["grave"])
 
 
 def trainers(workers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

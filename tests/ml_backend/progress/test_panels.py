@@ -66,6 +66,21 @@ def test_an_error_comes_with_its_remedy(api, jobs):
     assert "goes on by itself" in shown["remedy"]
 
 
+def test_a_step_that_is_tried_again_is_not_a_round_that_failed(app, jobs):
+    jobs.request_round(PROJECT)
+    state, page = jobs.state(PROJECT), f"/progress/{PROJECT}"
+    state.start_waiting()
+    error = "http://ls:8080 cannot be reached: check LABEL_STUDIO_URL"
+    state.note(1, error=error)
+    running = app.test_client().get(page, auth=AUTH).text
+    assert "The last round failed" not in running
+    assert f"is trying again:</strong> {error}" in running
+    state.end(1, {"job_status": "failed", "error": error, "result": None})
+    app.extensions["quorum"]["shown"].forget(PROJECT)
+    over = app.test_client().get(page, auth=AUTH).text
+    assert f"The last round failed:</strong> {error}" in over and "trying again" not in over
+
+
 def test_the_page_shows_who_disagrees_what_was_left_out_and_what_went_wrong(app, jobs, store):
     known = {"mean": 0.71, "low": 0.65, "high": 0.78}
     unknown = {"mean": None, "low": None, "high": None}
