@@ -29,22 +29,26 @@ def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environment.items() if k.startswith(("QUORUM_", "LABEL_STUDIO_"))}
 
 
-def with_running_settings(module: str, arguments: Sequence[str], backend: bool = True) -> int:
+def with_running_settings(
+    module: str, arguments: Sequence[str], backend: bool = True, or_demo: bool = True
+) -> int:
     """Run a module's main() with the settings of the running ``up`` or demo.
 
     What the environment says itself comes first. Without `backend` it may also run without one,
-    with the secrets that are kept.
+    with the secrets that are kept; without `or_demo` those come before a demo that runs below them.
     """
     data = data_folder()
     try:
-        running = _running(data) or _running(data / "demo")
-        if not running and not (data / "secrets.json").exists():
+        running, deployed = _running(data), (data / "secrets.json").exists()
+        if not running and (or_demo or not deployed):
+            running = _running(data / "demo")
+        if not running and not deployed:
             running = _running(CLONE / ".quorum" / "demo")  # whatever data folder is set
         if running:
             os.environ["QUORUM_DATA_DIR"] = running["QUORUM_DATA_DIR"]
             for name, value in running.items():
                 os.environ[name] = os.environ.get(name) or value
-        elif (data / "secrets.json").exists():
+        elif deployed:
             os.environ.update(load_secrets(data))
     except ServiceError as error:
         print(f"quorum: {error}", file=sys.stderr)

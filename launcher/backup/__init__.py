@@ -17,7 +17,8 @@ def backup_command(argv: Sequence[str]) -> int:
     if "--hospital" in argv or "-h" in argv or "--help" in argv:
         return main(argv)
     # The store of what runs, wherever this command is called from, and the secrets it runs with.
-    return with_running_settings(main.__module__, argv, backend=False)
+    # A demo's in the place of a deployment that is stopped would be restored over that one.
+    return with_running_settings(main.__module__, argv, backend=False, or_demo=False)
 
 
 def restore_command(argv: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ from launcher.processes import ServiceError
 from ml_backend.learning.held_out import Side
 from ml_backend.store import Store
 
-from .conftest import PROJECTS, SPLIT_KEY, told
+from .conftest import PROJECTS, SPLIT_KEY, fill, told
 
 EVERYTHING = 1 << 40
 
@@ -65,6 +65,26 @@ def test_secrets_are_kept_as_they_are_in_force(place, tmp_path):
     files = dict(contents(tmp_path / "b.tar.gz", verify(tmp_path / "b.tar.gz", EVERYTHING)))
     secrets = json.loads(files["secrets.json"])
     assert secrets == kept and secrets["QUORUM_SPLIT_KEY"] == SPLIT_KEY
+
+
+def test_a_demo_that_runs_is_not_backed_up_in_place_of_a_deployment_that_is_stopped(
+    place, tmp_path
+):
+    """As before an upgrade; restoring that archive would bring the demo into the deployment."""
+    load_secrets(place.data)
+    demo = place.data / "demo"
+    fill(demo / "store", projects=(1,))
+    lock = DataLock(demo)
+    lock.announce("http://127.0.0.1:1", {"QUORUM_DATA_DIR": str(demo)})
+    status, said = place.run("backup", tmp_path / "b.tar.gz")
+    (place.data / "secrets.json").unlink()
+    also, _ = place.run("backup", tmp_path / "demo.tar.gz")  # where nothing else was ever started
+    lock.release()
+    assert (status, also) == (0, 0), said
+    for name, projects in (("b", PROJECTS), ("demo", (1,))):
+        archived = names(tmp_path / f"{name}.tar.gz")
+        found = {int(entry.split("/")[2]) for entry in archived if entry.startswith("store/")}
+        assert found == set(projects)
 
 
 @pytest.mark.parametrize("url", ["folder", "file"])
