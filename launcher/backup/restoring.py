@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ done again with the same command.
 Restore Label Studio first, if need be, and start the loop last: it goes on from the version
 that the backup has. What was labelled since is in Label Studio and counts for the next round.
 """
+_LINKS = re.compile(r"store/projects/[0-9]+/figures/shares\.json")
 _MOST_BYTES = 1 << 42  # into an object store, whose free space nobody can ask for
 
 
@@ -135,7 +137,7 @@ def _put(path: Path, verified: Contents, where: _Where, replace: bool) -> list[s
             # Of another archive: what it has staged goes, and it cannot be gone on with.
             _write(where.marker, {"archive": ""})
         begun = {"archive": verified.digest, "file": str(path), "stamp": _stamp(where), "aside": ""}
-        local = (pair for pair in contents(path, verified) if not _goes_remote(where, pair[0]))
+        local = (pair for pair in _restored(path, verified) if not _goes_remote(where, pair[0]))
         try:
             places.stage(where.targets, local)
             if where.remote is not None and places.is_taken(where.remote):
@@ -145,11 +147,19 @@ def _put(path: Path, verified: Contents, where: _Where, replace: bool) -> list[s
             places.unstage(where.targets)
             raise
     if where.remote is not None:
-        remote = (pair for pair in contents(path, verified) if _goes_remote(where, pair[0]))
+        remote = (pair for pair in _restored(path, verified) if _goes_remote(where, pair[0]))
         places.replace(where.remote, remote)
     asides = [str(aside) for aside in places.commit(where.targets, begun["stamp"])]
     where.marker.unlink(missing_ok=True)
     return [*([begun["aside"]] if begun["aside"] else []), *asides]
+
+
+def _restored(path: Path, verified: Contents) -> Iterator[tuple[str, bytes]]:
+    """What of an archive comes back: not what read-only links are good by.
+
+    Links that somebody has ended since would be good again, with the key that signed them.
+    """
+    return (pair for pair in contents(path, verified) if not _LINKS.fullmatch(pair[0]))
 
 
 def _interrupted(where: _Where, verified: Contents) -> dict[str, Any] | None:
@@ -243,6 +253,8 @@ def _say_next(verified: Contents) -> None:
             print("The key is back. The backup has no vault: nobody can be revealed yet.")
         return
     print("Restored. Start the loop again; ./quorum check looks at the rest.")
+    if any(_LINKS.fullmatch(name) for name in verified.files):
+        print("Read-only links have ended: make new ones on the page.")
     secrets = verified.files.get("secrets.json")
     if secrets is None:
         print("There are no secrets in it: set them as they were, QUORUM_SPLIT_KEY above all.")

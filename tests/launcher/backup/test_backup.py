@@ -17,6 +17,8 @@ from launcher.data_lock import DataLock
 from launcher.kept_secrets import load_secrets
 from launcher.processes import ServiceError
 from ml_backend.learning.held_out import Side
+from ml_backend.progress.shares import ShareError, make_link, read_link, revoke_links
+from ml_backend.settings import Settings
 from ml_backend.store import Store
 
 from .conftest import PROJECTS, SPLIT_KEY, fill, told
@@ -39,6 +41,23 @@ def test_what_the_loop_goes_on_from_comes_back_in_another_place(place, archive, 
     assert load_secrets(elsewhere.data)["QUORUM_SPLIT_KEY"] == SPLIT_KEY
     assert (elsewhere.data / "page.key").read_text() == "ab" * 32
     assert (elsewhere.data / "imports" / "3.jsonl").exists()
+
+
+@pytest.mark.parametrize("url", ["", "memory://quorum-links"])
+def test_a_link_that_was_ended_after_the_backup_stays_ended(place, tmp_path, url):
+    settings = Settings(data_dir=place.data, store_url=url)
+    (place.data / "page.key").chmod(0o600)
+    if url:
+        os.environ["QUORUM_STORE_URL"] = url
+        fill(url)
+    token = make_link(settings, PROJECTS[0], 7).rpartition("/")[2]
+    assert place.run("backup", tmp_path / "links.tar.gz")[0] == 0
+    revoke_links(Store(settings.store_root, PROJECTS[0]))
+    status, said = place.run("restore", tmp_path / "links.tar.gz", "--replace")
+    assert status == 0 and "Read-only links have ended" in said
+    with pytest.raises(ShareError):
+        read_link(settings, token)
+    read_link(settings, make_link(settings, PROJECTS[0], 7).rpartition("/")[2])
 
 
 def test_an_archive_and_what_comes_of_it_are_their_owner_s_alone(archive, elsewhere):
