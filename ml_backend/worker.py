@@ -6,7 +6,6 @@ A module of its own: RQ cannot queue functions of the module that is run as a pr
 from __future__ import annotations
 
 import argparse
-import ctypes
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from .fingerprint import CODE, SPLIT, fingerprint, split_fingerprint
 from .jobs import HEAVY, QUICK, Jobs, JobsError
 from .jobs.tidying import tidy
 from .jobs.work import advance_all_job, reconcile_job
+from .parents import die_with_parent
 from .settings import Settings, SettingsError, variable_of
 from .store import StoreError
 
@@ -52,7 +52,7 @@ def main() -> int:
     if arguments.attendant:
         timers = os.fork()
         if timers == 0:
-            _die_with_parent()
+            die_with_parent()
             _run_timers(settings)
             os._exit(0)
         threading.Thread(target=_end_without, args=(timers,), daemon=True).start()
@@ -148,7 +148,7 @@ class RoundWorker(_Discreet):
             raise
 
     def main_work_horse(self, *arguments: Any, **more: Any) -> None:
-        _die_with_parent()
+        die_with_parent()
         super().main_work_horse(*arguments, **more)
 
     # A Redis that is away for a moment must not end the training of hours that goes on meanwhile.
@@ -202,12 +202,6 @@ def _run_timers(settings: Settings) -> None:
         except RedisError:
             log.warning("Redis is gone: the timers wait for it")
             time.sleep(1)
-
-
-def _die_with_parent() -> None:
-    if sys.platform.startswith("linux"):
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _blocking(settings: Settings) -> Redis:

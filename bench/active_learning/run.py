@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,6 +23,7 @@ from ml_backend.allocator import keep_large_blocks
 from ml_backend.committees import recipe
 from ml_backend.learning.strategies import STRATEGIES, Candidates
 from ml_backend.learning.strategies.registry import Select
+from ml_backend.parents import die_with_parent
 from ml_backend.rounds import run_round
 from ml_backend.settings import Settings, variable_of
 from ml_backend.store import Store
@@ -322,7 +324,8 @@ def run_grid(plan: Plan, jobs: Sequence[Job], out: Path, processes: int = 1) -> 
             return sum(run_job(plan, job, out, _say_now) for job in jobs)
         # Spawned, not forked: torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        # None outlives a run that is killed: it would write rows beside those of the next.
+        with ProcessPoolExecutor(processes, context, die_with_parent, (os.getpid(),)) as pool:
             running = [pool.submit(_run_apart, plan, job, out) for job in jobs]
             try:
                 return sum(future.result() for future in as_completed(running))

@@ -2,9 +2,13 @@
 
 import io
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -297,6 +301,28 @@ def test_two_runs_cannot_write_to_one_folder(tmp_path):
     with Rows(tmp_path).held(), pytest.raises(RowsError, match="another run"):  # noqa: SIM117
         with Rows(tmp_path).held():
             pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_killed_run_leaves_nobody_behind_who_writes_rows(folder, tmp_path):
+    long = arguments(folder, tmp_path, "--jobs", "2", "--steps", "100000")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bench.active_learning", *long], stdout=subprocess.DEVNULL
+    )
+    began, started = time.monotonic(), []
+    try:
+        # Two that compute, beside multiprocessing's own that tracks resources.
+        while len(started) < 3 and time.monotonic() < began + 60:
+            time.sleep(0.1)
+            started = psutil.Process(run.pid).children(recursive=True)
+        assert len(started) >= 3
+    finally:
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    for process in alive:
+        process.kill()
+    assert not alive
 
 
 def test_a_damaged_row_is_named(tmp_path):
