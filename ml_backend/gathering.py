@@ -21,6 +21,7 @@ from .learning.geometry import fit, fit_labels
 from .masks import BrushConfig
 from .masks.targets import target_of_masks
 from .readers import Reading, readings
+from .spacing import Spacing, picture_spacing
 from .survey import unit_of
 
 Grey = npt.NDArray[np.uint8]
@@ -128,6 +129,8 @@ class LabelledSet:
     # How far annotators agree on each slice, for who stands out; not kept with the set.
     readings: Mapping[int, Sequence[Reading]] = field(default_factory=dict)
     disagreement: Mapping[int, float] = field(default_factory=dict)  # where several have drawn
+    # Each one's pixels as they lie here; nothing at all in what an earlier release has kept.
+    spacings: Sequence[Spacing | None] = ()
 
 
 def gather(
@@ -185,6 +188,7 @@ def gather(
         fingerprint(decided),
         {task.id: read[task.id] for task in there},
         {task.id: disagreement[task.id] for task in there if task.id in disagreement},
+        [picture_spacing(task.data, *made[task.id][1].shape) for task in there],
     )
 
 

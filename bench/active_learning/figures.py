@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ml_backend.committees import load
 from ml_backend.gathering import read_image
-from ml_backend.learning.metrics import confusion, foreground_mean, hd95, iou
+from ml_backend.learning.metrics import confusion, foreground_mean, iou
 from ml_backend.settings import Settings
 from ml_backend.store import Store
 
@@ -24,7 +24,7 @@ class FiguresError(RuntimeError):
 
 
 def measured_quality(settings: Settings, project: InMemoryProject, version: str) -> dict[str, Any]:
-    """A version's stored quality, with each class's HD95 in pixels and the confusion matrix.
+    """A version's stored quality, each class's HD95 in pixels with it, and the confusion matrix.
 
     The committee is loaded from the store as the serving code does. HD95 is the mean over the test
     slices where the reference or the draft holds the class; where only one of them does it is the
@@ -39,30 +39,11 @@ def measured_quality(settings: Settings, project: InMemoryProject, version: str)
     scores = committee.score(read_image(project, task, project.config) for task in held_out)
     classes = len(data.class_names) + 1
     counts = np.zeros((classes, classes), dtype=np.int64)
-    distances = []
     for task, score in zip(held_out, scores, strict=True):
         reference = data.slices[task.id - 1].label_map
         counts += confusion(reference, score.draft, classes)
-        distances.append(hd95(reference, score.draft, classes))
-    stacked = np.stack(distances)  # (N, C)
-    means = {
-        name: _known_mean(stacked[:, number]) for number, name in enumerate(data.class_names, 1)
-    }
-    known = [value for value in means.values() if value is not None]
     _agree(quality, counts)
-    return {
-        **quality,
-        "hd95_px": float(np.mean(known)) if known else None,
-        "classes": {
-            name: {**quality["classes"][name], "hd95_px": means[name]} for name in data.class_names
-        },
-        "confusion": counts.tolist(),
-    }
-
-
-def _known_mean(values: npt.NDArray[np.float64]) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else None
+    return {**quality, "confusion": counts.tolist()}
 
 
 def _agree(quality: dict[str, Any], counts: npt.NDArray[np.int64]) -> None:

@@ -19,6 +19,7 @@ from dicom.planes import Plane, own_plane
 from dicom.stored import as_stored
 from dicom.volumes import VolumeSlice, write_volumes
 
+from ..spacing import stored_spacing
 from .formats import About, ExportError, FileRecord, Slice, number_of, text_of
 
 VOLUMES = "volumes"
@@ -26,7 +27,7 @@ VOLUMES = "volumes"
 # The true planes by instance and frame, as ``./quorum return --format geometry`` writes them.
 Planes = Mapping[tuple[str, int], Plane]
 
-_LONGEST_MM = 1000.0  # of a pixel or a slice's thickness
+_LONGEST_MM = 1000.0  # of a slice's thickness
 _FURTHEST_MM = 1e9  # what lies further along its series is no position: a volume of its own
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
@@ -126,7 +127,7 @@ def _plane(
     data: Mapping[str, Any], planes: Planes | None
 ) -> tuple[Plane | None, tuple[float, float] | None]:
     """A slice's plane, None if it is not known, and its pixels' spacing."""
-    spacing = _spacing(data)
+    spacing = stored_spacing(data)
     if planes is not None:
         frame = int(number_of(data, "frame") or 0)
         plane = planes.get((text_of(data, "instance") or "", frame))
@@ -167,16 +168,6 @@ def _sidecar(pieces: list[Slice], about: About) -> dict[str, Any]:
         "Project": about.project_id,
         "MadeAt": about.made_at,
     }
-
-
-def _spacing(data: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Between rows and between columns in mm."""
-    value = data.get("pixel_spacing_mm")
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        return None
-    if not all(isinstance(item, int | float) and 0 < item < _LONGEST_MM for item in value):
-        return None
-    return float(value[0]), float(value[1])
 
 
 def file_stem(series: str, used: set[str]) -> str:

@@ -164,11 +164,22 @@ def _quality(quality: Mapping[str, Any] | None) -> str:
         "it was trained on."
     ]
     rows = [
-        [name, _figure(each.get("iou")), _figure(each.get("dice"))]
+        [name, _figure(each.get("iou")), _figure(each.get("dice")), _distance(each)]
         for name, each in (quality.get("classes") or {}).items()
     ]
-    note = "By class, all pixels of the held-out slices together:"
-    return "\n\n".join([*lines, note, _table(["class", "IoU", "Dice"], rows)])
+    note = (
+        "By class: IoU and Dice of all pixels of the held-out slices together; HD95, the 95th "
+        "percentile of the distance between the borders of draft and label, in the mean over the "
+        "slices that have the class:"
+    )
+    return "\n\n".join([*lines, note, _table(["class", "IoU", "Dice", "HD95"], rows)])
+
+
+def _distance(of_class: Mapping[str, Any]) -> str:
+    for unit in ("mm", "px"):
+        if (value := of_class.get(f"hd95_{unit}")) is not None:
+            return f"{value:.1f} {unit}"
+    return "–"
 
 
 def _unit(quality: Mapping[str, Any]) -> str:

@@ -55,7 +55,13 @@ def from_labelled(labelled: LabelledSet) -> bytes:
     for index, (image, label_map) in enumerate(pairs):
         arrays[f"image.{index}"] = image
         arrays[f"label_map.{index}"] = label_map
-    about = from_value({"groups": labelled.groups, "fingerprint": labelled.fingerprint})
+    about = from_value(
+        {
+            "groups": labelled.groups,
+            "fingerprint": labelled.fingerprint,
+            "spacings": labelled.spacings,
+        }
+    )
     arrays["about"] = np.frombuffer(about, dtype=np.uint8)
     return from_arrays(arrays)
 
@@ -74,6 +80,7 @@ def to_labelled(content: bytes) -> LabelledSet:
         [arrays[f"label_map.{index}"] for index in count],
         about["groups"],
         about["fingerprint"],
+        spacings=[tuple(each) if each else None for each in about.get("spacings", ())],
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..gathering import Grey, LabelledSet, Problem, read_images, reduced
+from ..gathering import Grey, Problem, read_images, reduced
 from ..label_studio import Task
 from ..learning.committee import (
     Committee,
@@ -18,7 +18,6 @@ from ..learning.committee import (
     train_members,
     train_members_further,
 )
-from ..learning.metrics import Counts, confusion, mean_iou_by, report
 from ..learning.self_supervision import train_encoder
 from ..learning.stopping import decide
 from ..learning.strategies import STRATEGIES
@@ -27,6 +26,7 @@ from ..masks import BrushConfig
 from .artefacts import from_arrays, to_arrays, to_labelled, to_value
 from .begin import EVALUATION, POOL, TRAINING
 from .context import Context, Gathered, artefact
+from .evaluate import evaluate
 from .graph import ENCODER, final_name, member_name
 
 LABELLED = "labelled"
@@ -129,9 +129,9 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
     committee = Committee.from_state(states, gathered.labels, settings, values.get("in_channels"))
     evaluation = to_labelled(artefact(work, EVALUATION))
     context.progress("evaluate", 0, len(evaluation.task_ids))
-    counts = evaluate(committee, evaluation)
+    measured = evaluate(committee, evaluation)
     decision = decide(
-        list(mean_iou_by(_independent(evaluation, values["held_out_unit"]), counts).values()),
+        measured.of_patients(evaluation, values["held_out_unit"]),
         len(values["training_tasks"]) + len(evaluation.task_ids),
         target=context.settings.target_mean_iou or None,
         budget=context.settings.label_budget or None,
@@ -142,32 +142,9 @@ def publish(context: Context, gathered: Gathered, index: int) -> None:
         # From a slice that the network gives no number for nothing can be kept away.
         known = descriptors[np.isfinite(descriptors).all(axis=1)].astype(np.float32)
         work.put(LABELLED, from_arrays({"descriptors": known}))
-    metadata["quality"] = (
-        report(sum(counts[1:], counts[0]), committee.class_names) if counts else None
-    )
+    metadata["quality"] = measured.quality(committee.class_names)
     metadata["stopping"] = decision.figures()
     store.publish(version, states, metadata)
-
-
-def evaluate(committee: Committee, evaluation: LabelledSet) -> list[Counts]:
-    """The confusion matrix, (C, C), of the committee's draft of each held-out slice."""
-    classes = len(committee.class_names) + 1
-    scores = committee.score(evaluation.images)
-    return [
-        confusion(label_map, scored.draft, classes)
-        for label_map, scored in zip(evaluation.label_maps, scores, strict=True)
-    ]
-
-
-def _independent(evaluation: LabelledSet, held_out_unit: str) -> list[str]:
-    """By what the quality of held-out slices is taken, a name for each.
-
-    By patient, be it one alone: slices of one are no independent values. Only where slabs or slices
-    of the project's one patient are held out there is nothing else, and the bound speaks of it.
-    """
-    if held_out_unit != "patient" and len(set(evaluation.groups)) == 1:
-        return [str(task_id) for task_id in evaluation.task_ids]
-    return evaluation.groups
 
 
 def _training(context: Context, gathered: Gathered) -> TrainingSet:

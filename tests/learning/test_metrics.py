@@ -12,6 +12,7 @@ from ml_backend.learning.metrics import (
     foreground_mean,
     hd95,
     iou,
+    mean_by_class,
     mean_iou_by,
     overall_mean,
     report,
@@ -167,6 +168,17 @@ def test_a_patients_value_counts_his_slices_together():
     assert by_patient["b"] == pytest.approx(foreground_mean(iou(counts[1])))
     assert np.isnan(by_patient["c"])
     assert np.array_equal(counts[0], confusion(*maps(0), 3))  # no sum was written into it
+
+
+def test_distances_are_told_of_each_class_over_the_slices_that_have_it():
+    slices = [np.array([np.nan, 2.0, np.nan]), np.array([np.nan, 4.0, np.nan])]
+    assert mean_by_class(slices) == pytest.approx([np.nan, 3.0, np.nan], nan_ok=True)
+    means = mean_by_class([*slices, np.array([np.nan, np.nan, 7.0])])
+    figures = report(confusion(*maps(2), 3), ["a", "b"], {"hd95_mm": means})
+    assert [figures["classes"][name]["hd95_mm"] for name in "ab"] == [3.0, 7.0]
+    assert figures["hd95_mm"] == 5.0
+    unknown = report(confusion(*maps(2), 3), ["a", "b"], {"hd95_mm": np.full(3, np.nan)})
+    assert unknown["hd95_mm"] is None and unknown["classes"]["a"]["hd95_mm"] is None
 
 
 def test_background_counts_in_the_overall_mean_alone():

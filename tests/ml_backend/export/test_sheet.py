@@ -90,6 +90,18 @@ def test_a_split_that_is_not_by_patient_is_a_known_limit(unit, said):
     assert said in data_sheet(manifest([entry(1)], held_out_unit=unit))
 
 
+def test_distances_are_told_in_the_unit_that_they_were_measured_in():
+    classes = {
+        "a|b": {"iou": 0.5, "dice": 0.6, "hd95_mm": 2.25},
+        "c": {"iou": 0.5, "dice": 0.6, "hd95_px": 3.0},
+        "d": {"iou": None, "dice": None},  # of an earlier release's version
+    }
+    quality = {"version": "r1", "training": 3, "evaluation": 2, "classes": classes}
+    sheet = data_sheet(manifest([entry(1)], quality=quality))
+    assert "| a\\|b | 0.500 | 0.600 | 2.2 mm |" in sheet
+    assert "| c | 0.500 | 0.600 | 3.0 px |" in sheet and "| d | – | – | – |" in sheet
+
+
 def test_an_empty_data_set_has_a_sheet_too():
     assert "0 slices" in data_sheet(manifest([]))
 

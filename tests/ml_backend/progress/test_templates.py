@@ -311,6 +311,14 @@ def test_workers_that_cannot_train_are_shown_with_how_to_start_one_that_does(app
     assert "No worker that trains is running. Start one with ./quorum up" in text
 
 
+def test_a_class_s_distance_has_the_unit_it_was_measured_in(app: Flask) -> None:
+    panels = under_way()
+    assert "4.2 px" in Page(project(app, panels)).text
+    for version in panels["quality"]["versions"]:
+        version["classes"] = [{"name": "liver", "iou": 0.7, "dice": 0.8, "hd95_mm": 6.5}]
+    assert "6.5 mm" in Page(project(app, panels)).text
+
+
 def test_a_crowd_is_shown_with_its_first_rows_and_a_sum(app: Flask) -> None:
     panels = under_way()
     row = panels["people"]["people"][0]
