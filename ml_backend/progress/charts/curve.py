@@ -11,6 +11,9 @@ from markupsafe import Markup
 from .marks import anchor, dot, line, paths, svg, text
 from .scale import Scale, bounds, known, ticks
 
+# Labels, and the mean of their quality with its bounds.
+Point = tuple[float, float | None, float | None, float | None]
+
 # Of the labels spent: what lies farther ahead would press the curve together.
 _NEAR = 3.0
 
@@ -56,14 +59,16 @@ def curve(
     inner.append(paths(height, _layers(drawn, others, across, up)))
     if known(target):
         inner.extend(_target(target, y_at, across, bounds(reach)))
+    for run in _runs(drawn):
+        if len(run) == 1:  # no band goes through it
+            spent, lower, upper = run[0]
+            x = across.at(spent)
+            inner.append(line("whisker", x, y_at(lower), x, y_at(upper)))
     for labels, mean, low, high in drawn:
         if mean is None:
             continue
         hint = Markup("<title>{:,.0f} labels: {}</title>").format(labels, _said(mean, low, high))
-        x = across.at(labels)
-        if low is not None and high is not None and len(drawn) == 1:
-            inner.append(line("whisker", x, y_at(low), x, y_at(high)))
-        inner.append(dot("point accent", x, y_at(mean), 4.5, hint))
+        inner.append(dot("point accent", across.at(labels), y_at(mean), 4.5, hint))
     if not any(mean is not None for _, mean, *_ in drawn):
         inner.append(text("muted", 50, height / 2, "No version has been evaluated yet", "middle"))
     said = "; ".join(f"{x:,.0f} labels: {_said(m, lo, hi)}" for x, m, lo, hi in drawn)
@@ -99,8 +104,19 @@ def _up(levels: Iterable[float]) -> Scale:
     return Scale(round(low, 1), round(high, 1))
 
 
+def _runs(drawn: Sequence[Point]) -> list[list[tuple[float, float, float]]]:
+    """Points one after another whose intervals are known, as (labels, low, high)."""
+    runs: list[list[tuple[float, float, float]]] = [[]]
+    for labels, _, low, high in drawn:
+        if low is not None and high is not None:
+            runs[-1].append((labels, low, high))
+        else:
+            runs.append([])
+    return runs
+
+
 def _layers(
-    drawn: Sequence[tuple[float, float | None, float | None, float | None]],
+    drawn: Sequence[Point],
     others: Sequence[tuple[float, float]],
     across: Scale,
     up: Scale,
@@ -111,15 +127,10 @@ def _layers(
         return None if value is None else (across.at(labels), 100 - up.at(value))
 
     layers: list[tuple[str, Sequence[tuple[float, float] | None]]] = []
-    run: list[tuple[float, float, float]] = []
-    for labels, _, low, high in [*drawn, (0.0, None, None, None)]:
-        if low is not None and high is not None:
-            run.append((labels, low, high))
-            continue
+    for run in _runs(drawn):
         if len(run) > 1:
             lower = [at(x, lo) for x, lo, _ in reversed(run)]
             layers.append(("band", [*(at(x, hi) for x, _, hi in run), *lower]))
-        run = []
     layers.append(("random", [at(x, y) for x, y in others]))
     layers.append(("line", [at(x, mean) for x, mean, *_ in drawn]))
     return layers

@@ -109,8 +109,9 @@ def test_a_value_that_is_not_known_is_a_gap_in_line_and_band() -> None:
     assert "nan" not in chart.lower()
 
 
-def test_one_point_is_a_dot_with_a_whisker() -> None:
-    chart = curve([(40, interval(0.6, 0.5, 0.7))], "c", "T")
+@pytest.mark.parametrize("others", [[], [(0, interval(None))], [(0, interval(None)), (50, None)]])
+def test_a_point_that_stands_alone_is_a_dot_with_a_whisker(others: Any) -> None:
+    chart = curve([*others, (40, interval(0.6, 0.5, 0.7))], "c", "T")
     assert len(of(chart, "circle", "point")) == len(of(chart, "line", "whisker")) == 1
     assert of(chart, "path", "band") == []
 
