@@ -217,7 +217,9 @@ def test_nothing_is_restored_while_the_loop_runs(archive, elsewhere):
 def test_nothing_is_restored_while_workers_of_other_hosts_are_there(archive, elsewhere, redis_url):
     from rq import Worker
 
-    worker = Worker(["backup-test"], connection=Redis.from_url(redis_url))
+    redis = Redis.from_url(redis_url)
+    redis.flushall()  # of workers that other tests have registered
+    worker = Worker(["backup-test"], connection=redis)
     worker.register_birth()
     os.environ["QUORUM_REDIS_URL"] = redis_url
     try:
