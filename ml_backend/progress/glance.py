@@ -165,6 +165,7 @@ def outline(now: Mapping[str, Any]) -> dict[str, Any]:
         "next": [some(slice_, "task", "picture") for slice_ in now.get("next") or []],
         "rest": some(rest, "state") if rest else None,
         "rollback": some(back, "state", "version", "error") if back else None,
+        "others": now.get("others"),
         "paused": now.get("paused"),
         "trouble": now.get("trouble"),
         "counts": dict(now.get("counts") or {}),

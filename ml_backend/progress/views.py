@@ -70,7 +70,8 @@ def panel(project_id: int, name: str) -> Response:
     """One panel as JSON."""
     if name not in PANELS:
         abort(404, f"there is no such panel: {', '.join(PANELS)}")
-    return _json(_shown().panel(_project(project_id), name))
+    shown, found = _shown(), _project(project_id)
+    return _json(shown.live(found) if name == "now" else shown.panel(found, name))
 
 
 def picture(project_id: int, name: str) -> Response:

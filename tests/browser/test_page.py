@@ -170,6 +170,16 @@ def test_what_happens_just_after_the_page_was_made_is_shown_too(manager, sample)
     expect(manager.locator("[data-round-status]")).to_contain_text("finished", timeout=12_000)
 
 
+def test_another_version_that_drafts_is_shown_though_nothing_else_changes(manager, sample):
+    """Panels that were made a moment before it are shown for a moment more, but not for good."""
+    drafting = manager.locator("#quality tr", has_text="drafts now")
+    current, older = sample.kept.versions[-1], sample.kept.versions[-2]
+    open_page(manager)
+    expect(drafting).to_contain_text(current)
+    sample.store.point_to(older)
+    expect(drafting).to_contain_text(older, timeout=20_000)
+
+
 def test_what_held_the_focus_is_renewed_once_it_is_left_though_nothing_newer_comes(manager, sample):
     open_page(manager)
     top = manager.locator("#glance")

@@ -79,6 +79,7 @@
   const shape = (panel) => JSON.stringify([
     panel.round && [panel.round.job_status, panel.round.version, panel.round.error, panel.round.waits],
     panel.next.map((slice) => [slice.task, slice.picture]), panel.rest && panel.rest.state, panel.paused,
+    panel.others, // a digest of the panels that are not asked for here
     panel.rollback && [panel.rollback.state, panel.rollback.version, panel.rollback.error],
     panel.trouble, panel.counts.labelled, (panel.problems || []).map((problem) => problem.task_id),
     Object.entries(parts(panel.counts)).filter(([, n]) => n > 0).map(([name]) => name),

@@ -54,6 +54,20 @@ def test_now_shows_the_round_that_runs_and_how_far_it_is(app, api, jobs):
     assert shown["started_at"].endswith("+00:00") and shown["error"] is None
 
 
+def test_now_tells_when_another_panel_has_changed(app, api, store):
+    """A page that is open asks for this panel alone."""
+    app.extensions["quorum"]["shown"].others_s = 0.0
+    app.extensions["quorum"]["shown"].now_s = 0.0
+    before = api("/now").json["others"]
+    assert api("/now").json["others"] == before == api("").json["now"]["others"]
+    rows = store.figures(QUALITY)["versions"]
+    store.keep_figures(QUALITY, {"versions": [{**rows[0], "labels": 999}, *rows[1:]]})
+    after = api("/now").json["others"]
+    assert after != before
+    store.point_to(OLD)
+    assert api("/now").json["others"] != after  # an older version drafts
+
+
 def test_an_error_comes_with_its_remedy(api, jobs):
     state = jobs.state(PROJECT)
     jobs.request_round(PROJECT)
