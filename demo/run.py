@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker
 
-from importer import import_dicom
+from importer import counts, import_dicom
 from importer.journal import TasksError
 from importer.keys import KeyFileError
 from importer.pseudonyms import pseudonym
@@ -157,6 +157,8 @@ def start(
     label_studio = LabelStudio(url, account.token)
     project_id = _project(label_studio, state, data)
     new = send(report.tasks, data / "import", label_studio, project_id)
+    if new:  # for the page, as the import command does
+        counts.note(data, project_id, counts.counts_of([], [], report))
     _say(f"{new} new slices in Label Studio. Starting the backend and a worker …")
     backend_url = start_backend(supervisor, data, environment, "127.0.0.1", backend_port)
     connect_project(settings, label_studio, project_id, backend_url)

@@ -206,12 +206,18 @@ def _saved(
                 "hours are said once the time of a label is known"
             )
         return saved, (
-            f"about {saved['mean']:,.0f} hours of labelling are spared if you stop at the {name}: "
+            f"about {_in_words(saved['mean'])} of labelling are spared if you stop at the {name}: "
             f"{spared['mean']:,} of the {left:,} slices that are left need no label"
         )
     if to_target is not None:
         return nothing, f"what is spared is not known yet: {to_target['says']}"
     return nothing, "set a target or a budget to see what is spared against labelling everything"
+
+
+def _in_words(hours: float) -> str:
+    if hours < 1:
+        return f"{60 * hours:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 10 else f"{hours:,.0f} hours"
 
 
 def _left(low: int, mean: int, high: int | None, says: str | None) -> dict[str, Any]:

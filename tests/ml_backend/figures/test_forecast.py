@@ -142,6 +142,15 @@ def test_the_budget_is_what_is_left_of_it_and_no_more_than_the_slices():
     assert spent["labels"]["mean"] == 0 and spent["says"] == "the budget is spent"
 
 
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [(120, "about 30 minutes of"), (300, "about 5.0 hours of"), (10_100, "about 250 hours of")],
+)
+def test_what_is_spared_is_said_in_a_unit_that_tells_something(waiting, said):
+    found = forecast(standing(100, waiting), [], PACE, budget=200)
+    assert said in found["says"]
+
+
 def test_hours_saved_are_the_labels_not_needed_times_the_time_of_one():
     found = forecast(standing(20, 480), [], PACE, budget=100)
     assert found["saved_h"] == {"mean": 10.0, "low": 8.0, "high": 12.0}
