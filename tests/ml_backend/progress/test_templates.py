@@ -224,6 +224,16 @@ def test_the_first_day_says_what_each_panel_will_show(app: Flask) -> None:
     assert "nan" not in text.split()
 
 
+def test_a_project_of_which_nothing_is_open_is_not_said_to_wait_for_an_order(app: Flask) -> None:
+    panels = under_way()
+    panels["now"].update(next=[])
+    panels["now"]["counts"].update(slices=100, waiting=0)
+    text = Page(project(app, panels)).text
+    assert "Nothing is waiting" in text and "No order yet" not in text
+    panels["now"]["counts"].update(waiting=3)
+    assert "No order yet" in Page(project(app, panels)).text
+
+
 def test_a_project_with_versions_but_without_bounds_is_shown(app: Flask) -> None:
     found = under_way()
     for version in found["quality"]["versions"]:
