@@ -80,6 +80,13 @@ def _tell(manifest: dict[str, Any], out: Path) -> int:
             file=sys.stderr,
         )
     print(f"{len(manifest['slices'])} slices in {out}")
+    if without := len(manifest["without_mask"]):
+        print(
+            f"{without} slices are not in it: nobody has labelled them, and the committee has made "
+            'no mask of them. "Annotate the rest" makes masks, of slices whose draft is held back '
+            "as annotations alone",
+            file=sys.stderr,
+        )
     there = {entry["task"] for entry in manifest["slices"]}
     left_out = {problem["task_id"] for problem in manifest["problems"]} - there
     if left_out:

@@ -114,6 +114,9 @@ class Dataset:
             drafts = self._drafts(part, by_task)
             problems: list[Problem] = []
             wanted = [task for task in part if task.id in by_task or task.id in drafts]
+            if self._choice.include == "all":
+                there = {task.id for task in wanted}
+                self.about.without_mask.extend(t.id for t in part if t.id not in there)
             for task, image in read_images(self._label_studio, wanted, self.about.config, problems):
                 made = self._slice(
                     task, image, by_task[task.id], drafts.get(task.id), sides[task.id], problems

@@ -128,7 +128,7 @@ class Ledger:
         self._files.append({**entry, "notes": dict(record.notes)} if record.notes else entry)
 
     def contents(self) -> dict[str, Any]:
-        """The manifest's slices, files and problems."""
+        """The manifest's slices, files and problems, and the tasks of which there is no mask."""
         left_out = self._slices.keys() - self._masked
         said = {problem["task_id"] for problem in self._about.problems}
         silent = [
@@ -139,6 +139,7 @@ class Ledger:
             "slices": [e for task_id, e in self._slices.items() if task_id not in left_out],
             "files": self._files,
             "problems": [*map(dict, self._about.problems), *silent],
+            "without_mask": sorted(self._about.without_mask),
         }
 
 

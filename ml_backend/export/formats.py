@@ -119,6 +119,8 @@ class About:
     label_config: str = ""  # the project's, XML
     # {"task_id", "reason"} of slices that are left out; writers may add some.
     problems: list[Mapping[str, Any]] = field(default_factory=list)
+    # Tasks that nobody has annotated, of which the committee has no mask either.
+    without_mask: list[int] = field(default_factory=list)
     # All tasks of a series by series_of(), in its order: id and data as Label Studio has them. They
     # say where slices lie that are not exported; nothing of them is to be written.
     tasks: Mapping[tuple[str, ...], Sequence[tuple[int, Mapping[str, Any]]]] = field(

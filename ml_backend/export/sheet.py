@@ -213,6 +213,8 @@ def _limits(manifest: Mapping[str, Any]) -> Iterable[str]:
     own = sum(1 for entry in slices if entry["made"]["by"] == "version")
     if own:
         yield f"{own} masks are a model's: to train or test with them repeats its errors."
+    if without := len(manifest.get("without_mask") or ()):
+        yield f"{without} slices of the project have no mask of anybody yet, and are not in it."
     began = sum(bool(entry["made"].get("from_draft")) for entry in slices)
     yield from _draft_bias(began, manifest.get("trial") or {})
     if manifest["problems"]:

@@ -52,6 +52,20 @@ def test_an_annotation_that_another_stands_in_for_leaves_no_slice_out(
     assert "is left out" in capsys.readouterr().err
 
 
+def test_slices_without_any_mask_are_told_where_all_are_asked_for(monkeypatch, tmp_path, capsys):
+    project = Crowd(patients=[f"p{n}" for n in range(3)])
+    project.draw(1, project.reference(1))
+    with standing_in(monkeypatch, project):
+        assert main(["1", "--out", str(tmp_path / "t")]) == 0
+        assert "not in it" not in capsys.readouterr().err
+        assert main(["1", "--out", str(tmp_path / "all"), "--include", "all"]) == 0
+    said = capsys.readouterr()
+    assert "1 slices in" in said.out and "5 slices are not in it: nobody has" in said.err
+    manifest = json.loads((tmp_path / "all" / "manifest.json").read_text())
+    assert manifest["without_mask"] == [2, 3, 4, 5, 6]
+    assert "5 slices of the project have no mask" in (tmp_path / "all" / "README.md").read_text()
+
+
 def test_a_server_that_is_down_ends_it_with_a_remedy(tmp_path, capsys):
     assert main(["1", "--out", str(tmp_path / "t")]) == 1
     said = capsys.readouterr().err
