@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,9 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _status(settings: Settings, arguments: argparse.Namespace) -> str:
-    jobs = Jobs.connect(settings)
-    found = jobs.latest(arguments.project)
-    return json.dumps(found, indent=1) if found else "no round was asked for yet"
+    from .progress.panels import Project, as_json, kept, now
+    from .progress.terminal import in_lines
+
+    project = Project(arguments.project, Jobs.connect(settings), settings)
+    moment, quality = now.now(project), kept.quality_panel(project)
+    if arguments.json:
+        return as_json({"now": moment, "quality": quality})
+    return "\n".join(in_lines(moment, quality))
 
 
 def _train(settings: Settings, arguments: argparse.Namespace) -> str:
@@ -191,8 +195,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="quorum project ID"
     )
+    status = commands.add_parser("status", help="how far, how good, and how the round stands")
+    status.add_argument("--json", action="store_true", help="what the page's panels hold")
     for name, about in (
-        ("status", "how the running round stands, or how the last one ended"),
         ("train", "start a round now, whatever the number of new labels"),
         ("cancel", "end the running round"),
         ("versions", "the versions there are; * marks the one that drafts now"),

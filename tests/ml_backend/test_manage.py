@@ -1,7 +1,10 @@
 """./quorum project: what a person asks for, on a real Redis and a real store."""
 
+import json
+
 import pytest
 
+from ml_backend.figures.quality import refresh_quality
 from ml_backend.jobs import HEAVY, Jobs, errand_work
 from ml_backend.jobs.advance import advance
 from ml_backend.manage import main
@@ -51,6 +54,19 @@ def store(settings, jobs):
         store.note(version, "order", {"tasks": [], "selected": []})
     store.point_to(CURRENT)
     return store
+
+
+def test_the_status_is_for_people_and_for_programs(jobs, store, capsys):
+    store.keep_figures("standing", {"title": "Hearts", "counts": {"slices": 9, "labelled": 4}})
+    refresh_quality(store)
+    jobs.request_look(4)
+    assert main(["4", "status"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Hearts (project 4)\nslices    4 of 9 labelled")
+    assert "mean IoU 0.700 (0.600 to 0.800) on 1 held-out slices" in said
+    assert main(["4", "status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["now"]["title"] == "Hearts" and len(found["quality"]["versions"]) == 2
 
 
 def test_a_mistyped_number_makes_no_project(jobs, store, capsys):
