@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ml_backend.figures.next_batch import about_order
-from ml_backend.learning.metrics import Counts, mean_iou_by, report
+from ml_backend.learning.metrics import Counts, iou, mean_iou_by, report
 from ml_backend.learning.stopping import decide
 from ml_backend.order import quantiles
 from ml_backend.settings import Settings
@@ -22,6 +22,7 @@ from .slices import LABELS
 # Labels that each version was made with, as shares of the slices: twelve versions, a day apart.
 SPENT = (0, 0.006, 0.011, 0.018, 0.027, 0.038, 0.05, 0.064, 0.078, 0.093, 0.108, 0.124)
 _PLATEAU, _GAIN, _RATE = 0.9, 1.9, 0.45  # quality = plateau - gain * labels ** -rate
+_FARTHEST_MM = 60.0  # how far apart borders are where nothing overlaps
 _EASE = (0.05, -0.09, -0.02)  # how much better than the mean a class is drawn
 
 
@@ -59,7 +60,10 @@ def publish_versions(
             mean = _PLATEAU - _GAIN * len(made_of) ** -_RATE + float(generator.normal(0, 0.004))
             groups = [patient_of[task] for task in evaluation]
             counts = [_confusion(mean + ease[group], generator) for group in groups]
-            metadata["quality"] = report(sum(counts[1:], counts[0]), LABELS)
+            total = sum(counts[1:], counts[0])
+            metadata["quality"] = report(
+                total, LABELS, {"hd95_mm": _FARTHEST_MM * (1 - iou(total))}
+            )
             metadata["stopping"] = decide(
                 list(mean_iou_by(groups, counts).values()),
                 len(made_of),
